@@ -1,0 +1,485 @@
+"""The ONNX side of an export: values, nodes, constants and names, for one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
+from onnx.defs import OpSchema
+from onnx.numpy_helper import from_array
+from onnx.shape_inference import InferenceError, infer_node_outputs
+
+from onnx_mapper import kernels
+from onnx_mapper.fold import compute_node, worth_folding
+from onnx_mapper.operators import (
+    allowed_dtypes,
+    attribute_value,
+    dtype_of_code,
+    formal,
+    plain,
+    refuse_unknown,
+    schema_of,
+    type_variables,
+)
+from onnx_mapper.static import DTYPES, StaticError, describe
+from onnx_mapper.value import Array, Shape, Value
+
+SOURCE_KEY = "onnx_mapper"
+NODE_METADATA_SINCE_IR = 10
+
+# Three operators that every row may need without asking for them: see tests/test_invariants.py.
+CAST = "Cast"
+SHAPE = "Shape"
+IDENTITY = "Identity"
+
+_EXACTLY_WIDER = {
+    "bool": ("uint8", "int32", "int64"),
+    "int8": ("int16", "int32", "int64"),
+    "int16": ("int32", "int64"),
+    "int32": ("int64",),
+    "uint8": ("uint16", "int32", "int64"),
+    "uint16": ("int32", "int64"),
+    "uint32": ("int64",),
+    "float16": ("float32", "float64"),
+    "float32": ("float64",),
+}
+_NARROWER = {"float64": ("float32",)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which PyTensor op and which row a node comes from.
+
+    Attributes:
+        op: The Op, as `module:Class`.
+        row: The row's place, `conv.yaml:2`.
+        case: The table entries and such that the row chose, for people to read.
+    """
+
+    op: str = ""
+    row: str = ""
+    case: str = ""
+
+    def __str__(self) -> str:
+        case = f" [{self.case}]" if self.case else ""
+        return f"{self.op} {self.row}{case}"
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A node that computes in fewer digits than PyTensor does."""
+
+    op_type: str
+    from_dtype: str
+    to_dtype: str
+    source: Source
+
+
+class GraphBuilder:
+    """Collects the nodes, constants and parameters of one ONNX graph.
+
+    Args:
+        opset: The ONNX opset of the model.
+        ir_version: The IR version of the model.
+        reserved: Names that belong to the user: inputs, outputs, parameters.
+    """
+
+    def __init__(self, opset: int, ir_version: int, reserved: frozenset[str] = frozenset()) -> None:
+        self.opset = opset
+        self.ir_version = ir_version
+        self.source = Source()
+        self.narrowed: list[Narrowed] = []
+        self.nodes: list[NodeProto] = []
+        self.constants: dict[str, TensorProto] = {}
+        self._taken = set(reserved)
+        self._counts: dict[str, int] = {}
+        self._values_by_constant: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+        self._outputs_by_node: dict[bytes, tuple[Value, ...]] = {}
+        self._folded: dict[bytes, list[Array]] = {}
+        self._types: dict[str, TypeProto] = {}
+        self._renamed: dict[str, str] = {}
+        self._opset_ids = [helper.make_opsetid("", opset)]
+
+    # Names
+
+    def fresh_name(self, hint: str) -> str:
+        """Return a name that nothing in this graph has: the hint itself, or hint_1, hint_2 …"""
+        name = hint
+        while name in self._taken:
+            self._counts[hint] = self._counts.get(hint, 0) + 1
+            name = f"{hint}_{self._counts[hint]}"
+        self._taken.add(name)
+        return name
+
+    def rename(self, value: Value, name: str) -> Value:
+        """Give a computed tensor the user's name, everywhere that it is used."""
+        self._renamed[value.name] = name
+        return replace(value, name=value.name)
+
+    def is_renamed(self, value: Value) -> bool:
+        """Tell whether a tensor already carries a name of the user's."""
+        return value.name in self._renamed
+
+    # Values
+
+    def input(self, name: str, dtype: str, shape: Shape) -> Value:
+        """Return the tensor of a model input."""
+        return Value(name, dtype, shape)
+
+    def parameter(self, name: str, array: Array, state: bool = False) -> Value:
+        """Return the tensor of a shared variable, held in the model under its name.
+
+        Args:
+            name: The initializer's name.
+            array: The shared variable's value.
+            state: True when the function updates it: then it may differ from run to run.
+        """
+        self.constants[name] = from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+        known = None if state else array
+        shape = (None,) * array.ndim if state else array.shape
+        return Value(name, array.dtype.name, shape, known, parameter=True)
+
+    def constant(self, array: Array, hint: str = "constant") -> Value:
+        """Return a tensor with these numbers; equal constants share one initializer."""
+        array = np.asarray(array)
+        if array.dtype.name not in DTYPES:
+            raise StaticError(f"ONNX Runtime has no tensors of dtype {array.dtype.name}")
+        if not array.flags.c_contiguous or array.dtype.byteorder == ">":
+            array = array.astype(array.dtype.newbyteorder("="), order="C")
+        key = (array.dtype.name, array.shape, array.tobytes())
+        value = self._values_by_constant.get(key)
+        if value is None:
+            value = Value(self.fresh_name(hint), array.dtype.name, array.shape, array)
+            self._values_by_constant[key] = value
+        return value
+
+    def derived_parameter(self, origin: Value, suffix: str, array: Array) -> Value:
+        """Return a constant computed from a shared variable, named after it."""
+        return self.constant(array, f"{origin.name}_{suffix}" if origin.parameter else "constant")
+
+    def literal(self, number: Any, dtype: str) -> Value:
+        """Return a constant of a dtype from a static number or vector.
+
+        Raises:
+            StaticError: When the dtype can't hold it exactly (300 in int8, 0.5 in int64),
+                or when a size in it is unknown at export.
+        """
+        refuse_unknown(number)
+        try:
+            array = np.asarray(plain(number))
+        except (ValueError, OverflowError) as error:
+            raise StaticError(f"{describe(number)} is no tensor: {error}") from None
+        if array.size == 0:
+            array = array.astype(dtype)
+        target = np.dtype(dtype)
+        if target.kind in "iu" and array.size:
+            limits = np.iinfo(target)
+            if array.dtype.kind not in "biu" or array.min() < limits.min or array.max() > limits.max:
+                raise StaticError(f"{describe(number)} does not fit {dtype}")
+        if target.kind == "b" and array.dtype.kind != "b":
+            raise StaticError(f"{describe(number)} is no bool")
+        if array.dtype.kind not in "biuf":
+            raise StaticError(f"{describe(number)} is no number")
+        return self.constant(array.astype(target))
+
+    def cast(self, value: Value, dtype: str) -> Value:
+        """Return the tensor in another dtype; the tensor itself where it has it."""
+        if value.dtype == dtype:
+            return value
+        code = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return self._add(CAST, [value], {"to": code}, 1)[0]
+
+    # Nodes
+
+    def node(
+        self, op_type: str, inputs: Sequence[Any], attributes: Mapping[str, Any], outputs: int
+    ) -> tuple[Value, ...]:
+        """Add a node, as a formula's Capitalised call asks for it.
+
+        Numbers among the inputs become constants in the dtype that the operator's schema asks
+        for. Where ONNX Runtime has no kernel for a dtype, the node computes in a wider one; if
+        there is none, in a narrower one, which is recorded in `narrowed`.
+
+        Raises:
+            StaticError: When ONNX or ONNX Runtime doesn't take these inputs or attributes.
+        """
+        schema = schema_of(op_type, self.opset)
+        given = {
+            key: attribute_value(op_type, schema, key, item)
+            for key, item in attributes.items()
+            if item is not None
+        }
+        if op_type == CAST and isinstance(inputs[0], Value):
+            return (self.cast(inputs[0], dtype_of_code(given["to"])),)
+        if op_type == SHAPE and _static_shape(inputs[0]) is not None:
+            sizes = _static_shape(inputs[0]) or ()
+            cut = sizes[given.get("start", 0) : given.get("end", len(sizes))]
+            return (self.constant(np.array(cut, dtype="int64")),)
+        bound = self._bind(op_type, schema, inputs)
+        return self._in_running_dtypes(op_type, schema, bound, given, outputs)
+
+    def ask(self, function: str, arguments: Sequence[Any]) -> Any:
+        """Answer `runs('Op', x)` and `constant(numbers, dtype)` for a formula."""
+        if function == "constant":
+            numbers, dtype = arguments
+            return self.literal(numbers, dtype)
+        op_type, *tensors = arguments
+        schema = schema_of(op_type, self.opset)
+        bindings = {}
+        for position, tensor in enumerate(tensors):
+            variable = formal(op_type, schema, position)[0]
+            bindings[variable] = tensor if isinstance(tensor, str) else tensor.dtype
+        return self._runs(op_type, schema, bindings)
+
+    def _bind(
+        self, op_type: str, schema: OpSchema, inputs: Sequence[Any]
+    ) -> list[tuple[str, Value | None]]:
+        """Pair each input with its type variable, turning numbers into constants."""
+        if not schema.min_input <= len(inputs) <= schema.max_input:
+            raise StaticError(
+                f"{op_type} takes {schema.min_input} to {schema.max_input} inputs, not {len(inputs)}"
+            )
+        formals = [formal(op_type, schema, position) for position in range(len(inputs))]
+        dtypes: dict[str, str] = {}
+        for (variable, homogeneous), item in zip(formals, inputs, strict=True):
+            if isinstance(item, Value) and homogeneous:
+                before = dtypes.setdefault(variable, item.dtype)
+                if before != item.dtype and variable in type_variables(schema):
+                    raise StaticError(
+                        f"{op_type} takes inputs of one dtype, not {before} and {item.dtype}: "
+                        "use Cast, or the row's `promote`"
+                    )
+        bound: list[tuple[str, Value | None]] = []
+        for (variable, _), item in zip(formals, inputs, strict=True):
+            if item is None or isinstance(item, Value):
+                bound.append((variable, item))
+                continue
+            allowed = allowed_dtypes(schema, variable)
+            dtype = dtypes.get(variable) or (next(iter(allowed)) if len(allowed) == 1 else None)
+            if dtype is None and allowed == {"int32", "int64"}:
+                dtype = "int64"
+            if dtype is None and isinstance(item, bool):
+                dtype = "bool"
+            if dtype is None:
+                raise StaticError(
+                    f"{op_type}: the dtype of {describe(item)} is open; "
+                    "say it with constant(number, dtype)"
+                )
+            bound.append((variable, self.literal(item, dtype)))
+        return bound
+
+    def _in_running_dtypes(
+        self,
+        op_type: str,
+        schema: OpSchema,
+        bound: list[tuple[str, Value | None]],
+        attributes: dict[str, Any],
+        outputs: int,
+    ) -> tuple[Value, ...]:
+        variables = {variable: value.dtype for variable, value in bound if value is not None}
+        chosen = {
+            variable: self._running_dtype(op_type, schema, variable, dtype)
+            for variable, dtype in variables.items()
+        }
+        values = [
+            None if value is None else self.cast(value, chosen[variable])
+            for variable, value in bound
+        ]
+        results = self._add(op_type, values, attributes, outputs)
+        restored = []
+        for position, result in enumerate(results):
+            variable = schema.outputs[min(position, len(schema.outputs) - 1)].type_str
+            asked = variables.get(variable)
+            changed = asked is not None and chosen[variable] == result.dtype != asked
+            restored.append(self.cast(result, asked) if changed and asked else result)
+        return tuple(restored)
+
+    def _running_dtype(self, op_type: str, schema: OpSchema, variable: str, dtype: str) -> str:
+        allowed = allowed_dtypes(schema, variable)
+
+        def fits(candidate: str) -> bool:
+            return candidate in allowed and self._runs(op_type, schema, {variable: candidate})
+
+        if fits(dtype):
+            return dtype
+        for wider in _EXACTLY_WIDER.get(dtype, ()):
+            if fits(wider):
+                return wider
+        for narrower in _NARROWER.get(dtype, ()):
+            if fits(narrower):
+                self.narrowed.append(Narrowed(op_type, dtype, narrower, self.source))
+                return narrower
+        raise StaticError(
+            f"ONNX Runtime's {op_type} does not compute in {dtype} at opset {self.opset}, "
+            "nor in a dtype that holds it"
+        )
+
+    def _runs(self, op_type: str, schema: OpSchema, bindings: Mapping[str, str]) -> bool:
+        return kernels.runs(op_type, schema.since_version, bindings)
+
+    def _add(
+        self, op_type: str, inputs: Sequence[Value | None], attributes: dict[str, Any], outputs: int
+    ) -> tuple[Value, ...]:
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
+        node = NodeProto(op_type=op_type)
+        node.input.extend("" if value is None else value.name for value in inputs)
+        node.attribute.extend(helper.make_attribute(k, attributes[k]) for k in sorted(attributes))
+        key = node.SerializeToString(deterministic=True) + bytes([outputs])
+        found = self._outputs_by_node.get(key)
+        if found is not None:
+            return found
+        node.output.extend(f"output_{position}" for position in range(outputs))
+        given = {value.name: value for value in inputs if value is not None}
+        types = self._infer(op_type, node, given)
+        if (
+            given
+            and all(value.foldable for value in given.values())
+            and worth_folding(types, {n: v.known for n, v in given.items() if v.known is not None})
+        ):
+            results = self._fold(node, given)
+        else:
+            results = self._append(op_type, node, types)
+        self._outputs_by_node[key] = results
+        return results
+
+    def _infer(
+        self, op_type: str, node: NodeProto, given: Mapping[str, Value]
+    ) -> dict[str, TypeProto]:
+        schema = schema_of(op_type, self.opset)
+        data = {
+            name: from_array(value.known, name)
+            for name, value in given.items()
+            if value.known is not None and value.known.size <= 1024
+        }
+        try:
+            return infer_node_outputs(
+                schema,
+                node,
+                {name: self._type_proto(value) for name, value in given.items()},
+                data,
+                opset_imports=self._opset_ids,
+                ir_version=self.ir_version,
+            )
+        except (InferenceError, RuntimeError, ValueError) as error:
+            listed = ", ".join(f"{v.dtype}{list(v.shape or ())}" for v in given.values())
+            text = str(error).splitlines()[0]
+            raise StaticError(f"ONNX does not take {op_type}({listed}): {text}") from None
+
+    def _type_proto(self, value: Value) -> TypeProto:
+        found = self._types.get(value.name)
+        if found is None:
+            code = helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
+            found = self._types[value.name] = helper.make_tensor_type_proto(code, value.shape)
+        return found
+
+    def _fold(self, node: NodeProto, given: Mapping[str, Value]) -> tuple[Value, ...]:
+        arrays = {name: value.known for name, value in given.items() if value.known is not None}
+        results = compute_node(node, arrays, self.empty_model())
+        return tuple(self.constant(array) for array in results)
+
+    def _append(
+        self, op_type: str, node: NodeProto, types: Mapping[str, TypeProto]
+    ) -> tuple[Value, ...]:
+        results = []
+        for position, placeholder in enumerate(list(node.output)):
+            name = self.fresh_name(f"{op_type}_{len(self.nodes)}")
+            node.output[position] = name
+            results.append(_value_of_type(name, types.get(placeholder)))
+        node.name = node.output[0]
+        self._annotate(node)
+        self.nodes.append(node)
+        return tuple(results)
+
+    def _annotate(self, node: NodeProto) -> None:
+        if not self.source.op:
+            return
+        if self.ir_version >= NODE_METADATA_SINCE_IR:
+            node.metadata_props.add(key=SOURCE_KEY, value=str(self.source))
+        else:
+            node.doc_string = f"{SOURCE_KEY}: {self.source}"
+
+    def with_shape(self, value: Value, shape: Shape | None) -> Value:
+        """Return the tensor with what PyTensor knows of its shape added to what ONNX knows."""
+        if shape is None or value.shape == shape:
+            return value
+        if value.shape is None:
+            merged = shape
+        else:
+            merged = tuple(
+                theirs if ours is None else ours
+                for ours, theirs in zip(value.shape, shape, strict=True)
+            )
+        if merged == value.shape:
+            return value
+        self._types.pop(value.name, None)
+        return replace(value, shape=merged)
+
+    def as_output(self, value: Value, name: str, free: bool) -> None:
+        """Make a tensor the model's output of this name.
+
+        Args:
+            value: The tensor.
+            name: The output's name, reserved beforehand.
+            free: Whether the tensor may simply be renamed; otherwise it is copied.
+        """
+        if free:
+            self.rename(value, name)
+            return
+        node = NodeProto(op_type=IDENTITY, name=name, input=[value.name], output=[name])
+        self._annotate(node)
+        self.nodes.append(node)
+
+    # The whole
+
+    def empty_model(self) -> ModelProto:
+        """Return a model of this opset and IR version that holds nothing yet."""
+        return ModelProto(ir_version=self.ir_version, opset_import=self._opset_ids)
+
+    def graph(self, name: str, outputs: Sequence[str]) -> GraphProto:
+        """Return nodes and initializers that the outputs need, under their final names."""
+        final = self._renamed
+        wanted = set(outputs)
+        kept: list[NodeProto] = []
+        for node in reversed(self.nodes):
+            names = [final.get(output, output) for output in node.output]
+            if not wanted.intersection(names):
+                continue
+            copy = NodeProto()
+            copy.CopyFrom(node)
+            copy.output[:] = names
+            copy.input[:] = [final.get(input_, input_) for input_ in node.input]
+            copy.name = names[0]
+            wanted.update(copy.input)
+            kept.append(copy)
+        kept.reverse()
+        graph = GraphProto(name=name)
+        graph.node.extend(kept)
+        graph.initializer.extend(t for n, t in self.constants.items() if n in wanted)
+        graph.initializer.extend(
+            from_array(value.known, final.get(value.name, value.name))
+            for value in self._values_by_constant.values()
+            if final.get(value.name, value.name) in wanted and value.known is not None
+        )
+        return graph
+
+
+def _static_shape(item: Any) -> tuple[int, ...] | None:
+    if isinstance(item, Value) and item.shape is not None and None not in item.shape:
+        return tuple(size for size in item.shape if size is not None)
+    return None
+
+def _value_of_type(name: str, type_proto: TypeProto | None) -> Value:
+    if type_proto is None or not type_proto.tensor_type.elem_type:
+        raise StaticError(f"ONNX does not tell the dtype of {name}")
+    tensor = type_proto.tensor_type
+    shape: Shape | None = None
+    if tensor.HasField("shape"):
+        shape = tuple(
+            dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim
+        )
+    return Value(name, dtype_of_code(tensor.elem_type), shape)
+

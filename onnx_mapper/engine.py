@@ -1,0 +1,416 @@
+"""Walks a graph and interprets the row of each op. It knows no op by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pytensor.graph.basic import Constant
+from pytensor.scalar.basic import ScalarType
+from pytensor.tensor.type import TensorType as PyTensorType
+
+from onnx_mapper.capture import Captured, ordered_applies
+from onnx_mapper.errors import Refusal, RefusedHere, RowError
+from onnx_mapper.formula import (
+    Formula,
+    Lazy,
+    Limit,
+    Scope,
+    run_body,
+    shortened,
+    truth,
+)
+from onnx_mapper.hooks import HOOKS
+from onnx_mapper.nodes import Nodes, Source
+from onnx_mapper.rows import HookCall, Require, Rewrite, Row, To
+from onnx_mapper.static import DTYPES, StaticError, Vector, as_static, describe
+from onnx_mapper.table import Table, class_path
+from onnx_mapper.value import Shape, TensorType, Value
+
+DEEPEST_INNER_GRAPH = 50
+
+
+@dataclass(frozen=True)
+class Dtypes:
+    """The dtypes of the model: PyTensor's own, or narrowed as the user asked.
+
+    Attributes:
+        narrow_to: What float64 becomes throughout the model, or None to keep it.
+    """
+
+    narrow_to: str | None = None
+
+    def of(self, dtype: str) -> str:
+        """Return the model's dtype for one of PyTensor's."""
+        return self.narrow_to if self.narrow_to and dtype == "float64" else dtype
+
+    def attribute(self, value: Any) -> Any:
+        """Return an attribute's value, with a dtype in it replaced."""
+        return self.of(value) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a row is applied: an op with what flows into it and what PyTensor says flows out.
+
+    Attributes:
+        op: The PyTensor Op whose attributes the row reads.
+        inputs: A tensor for each input, or a static value (None, a slice).
+        outputs: PyTensor's type of each output.
+        depth: How many inner graphs this lies in.
+    """
+
+    op: Any
+    inputs: tuple[Any, ...]
+    outputs: tuple[TensorType, ...]
+    depth: int = 0
+
+
+class Engine:
+    """Turns the Apply nodes of one captured graph into nodes of one ONNX graph.
+
+    Args:
+        table: The rows.
+        nodes: The model under construction.
+        dtypes: What becomes of float64.
+    """
+
+    def __init__(self, table: Table, nodes: Nodes, dtypes: Dtypes) -> None:
+        self.table = table
+        self.nodes = nodes
+        self.dtypes = dtypes
+        self.refusals: list[Refusal] = []
+        self.rows_used: dict[str, int] = {}
+
+    def run(self, captured: Captured, known: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Map every Apply node of a graph.
+
+        A node that can't be mapped is recorded in `refusals`, and the walk goes on, so that
+        all reasons come to light at once.
+
+        Args:
+            captured: The graph.
+            known: The tensors of its inputs and parameters.
+
+        Returns:
+            A tensor for every variable.
+        """
+        values = dict(known)
+        for node in captured.applies():
+            outputs = tuple(self.type_of(variable) for variable in node.outputs)
+            try:
+                site = Site(node.op, tuple(self.read(v, values) for v in node.inputs), outputs)
+                results = self.apply(site)
+            except (RowError, StaticError, RefusedHere) as error:
+                self._refuse(node, error)
+                results = tuple(self._stand_in(type_) for type_ in outputs)
+            values.update(zip(node.outputs, results, strict=True))
+        return values
+
+    def read(self, variable: Any, values: Mapping[Any, Any]) -> Any:
+        """Return the tensor or static value of a variable."""
+        if variable in values:
+            return values[variable]
+        if not isinstance(variable, Constant):
+            raise RefusedHere(f"the input {variable} has no value: it is no input of the graph")
+        if not is_tensor_type(variable.type):
+            return variable.data
+        data = np.asarray(variable.data)
+        if data.dtype.name not in DTYPES:
+            raise RefusedHere(f"the constant {variable} is of dtype {data.dtype.name}, not in ONNX")
+        return self.nodes.constant(data.astype(self.dtypes.of(data.dtype.name), copy=False))
+
+    def type_of(self, variable: Any) -> TensorType:
+        """Return dtype and static shape of a variable; an empty dtype for what is no tensor."""
+        if not is_tensor_type(variable.type):
+            return TensorType("", None)
+        shape: Shape | None = getattr(variable.type, "shape", ())
+        return TensorType(self.dtypes.of(variable.type.dtype), shape)
+
+    def apply(self, site: Site) -> tuple[Any, ...]:
+        """Map one op through its row.
+
+        Raises:
+            RefusedHere: When there is no row for it, or the row can't express it.
+            RowError: When the row has no answer here.
+        """
+        row = self._row_for(site)
+        self.rows_used[row.title] = self.rows_used.get(row.title, 0) + 1
+        before = self.nodes.source
+        self.nodes.source = Source(class_path(type(site.op)), _place_of(row))
+        try:
+            return self._apply_row(row, site)
+        finally:
+            self.nodes.source = before
+
+    def _row_for(self, site: Site) -> Row:
+        rows = self.table.rows_for(site.op)
+        path = class_path(type(site.op))
+        if not rows:
+            raise RefusedHere(
+                f"no row maps {path}; add one to a folder and pass mappings=[folder], "
+                "or rewrite the graph without it"
+            )
+        fitting = [row for row in rows if self._is_chosen(row, site)]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise RowError(
+                fitting[1].place.within("choose"),
+                f"holds together with the row at {fitting[0].place}: they must exclude each other",
+            )
+        tried = "; ".join(f"{_place_of(row)} needs {row.choose.text}" for row in rows if row.choose)
+        raise RefusedHere(f"no row of {path} fits: {tried}")
+
+    def _is_chosen(self, row: Row, site: Site) -> bool:
+        if row.choose is None:
+            return True
+        return truth(row.choose.evaluate(self._scope(row, site)))
+
+    def _apply_row(self, row: Row, site: Site) -> tuple[Any, ...]:
+        for type_ in site.outputs:
+            if type_.dtype and type_.dtype not in DTYPES:
+                raise RefusedHere(f"ONNX Runtime has no tensors of dtype {type_.dtype}")
+        if row.refuse:
+            raise RefusedHere(f"{row.refuse} ({row.title})")
+        scope = self._scope(row, site)
+        self._check_requirements(row, scope, site)
+        self._promote(row, scope)
+        self._rewrite_inputs(row, scope, site)
+        if row.delegate:
+            inner = getattr(site.op, row.delegate)
+            given = self._current_inputs(row, scope, site)
+            results = self.apply(Site(inner, given, _rankless(site.outputs), site.depth + 1))
+        elif row.inline:
+            results = self._inline(getattr(site.op, row.inline), row, scope, site)
+        else:
+            results = self._run_body(row, scope, site)
+        return self._finished(row, scope, site, results)
+
+    def _scope(self, row: Row, site: Site) -> Scope:
+        names: dict[str, Any] = {"opset": self.nodes.opset, "outs": Vector(site.outputs)}
+        names["out"] = site.outputs[0] if site.outputs else None
+        for attribute in self._attribute_names(row, site.op):
+            names[attribute] = Lazy(lambda a=attribute: self._attribute(site.op, a))  # type: ignore[misc]
+        names.update(self._bind_inputs(row, site))
+        scope = Scope(names, self.table.language, self.nodes, limit=Limit())
+        for name, formula in row.let:
+            scope.names[name] = Lazy(lambda f=formula: f.evaluate(scope))  # type: ignore[misc]
+        return scope
+
+    def _attribute_names(self, row: Row, op: Any) -> list[str]:
+        props = getattr(op, "__props__", None) or ()
+        return [*props, *row.reads, *(attribute.name for attribute in row.attributes)]
+
+    def _attribute(self, op: Any, name: str) -> Any:
+        return self.dtypes.attribute(as_static(getattr(op, name, None)))
+
+    def _bind_inputs(self, row: Row, site: Site) -> dict[str, Any]:
+        bound: dict[str, Any] = {}
+        given = list(site.inputs)
+        for name in row.inputs:
+            if name.startswith("*"):
+                bound[name[1:]] = Vector(given)
+                given = []
+            elif given:
+                bound[name.rstrip("?")] = given.pop(0)
+            elif name.endswith("?"):
+                bound[name[:-1]] = None
+            else:
+                raise RowError(
+                    row.place.within("inputs"),
+                    f"{len(row.inputs)} inputs are named, and {site.op} has {len(site.inputs)}",
+                )
+        if given and row.inputs:
+            raise RowError(
+                row.place.within("inputs"),
+                f"{len(row.inputs)} inputs are named, and {site.op} has {len(site.inputs)}",
+            )
+        return bound
+
+    def _check_requirements(self, row: Row, scope: Scope, site: Site) -> None:
+        for attribute in row.attributes:
+            verb = attribute.verb
+            if not isinstance(verb, Require):
+                continue
+            value = self._attribute(site.op, attribute.name)
+            if attribute.optional and not hasattr(site.op, attribute.name):
+                continue
+            if value != verb.value or isinstance(value, bool) != isinstance(verb.value, bool):
+                raise RefusedHere(
+                    f"{row.name}.{attribute.name} is {describe(value)}, must be "
+                    f"{describe(verb.value)}. {verb.because} ({attribute.place})".replace("  ", " ")
+                )
+        for need in row.needs:
+            if not truth(need.condition.evaluate(scope)):
+                raise RefusedHere(
+                    f"{row.name} needs {need.condition.text}. {need.because} "
+                    f"({need.condition.place})"
+                )
+
+    def _promote(self, row: Row, scope: Scope) -> None:
+        for name, formula in row.promote:
+            names = row.input_names() if name is None else (name,)
+            dtype = formula.evaluate(scope)
+            for input_name in names:
+                scope.names[input_name] = self._cast(scope.names[input_name], dtype)
+
+    def _cast(self, value: Any, dtype: str) -> Any:
+        if isinstance(value, Vector):
+            return Vector(self._cast(item, dtype) for item in value)
+        return self.nodes.cast(value, dtype) if isinstance(value, Value) else value
+
+    def _rewrite_inputs(self, row: Row, scope: Scope, site: Site) -> None:
+        for attribute in row.attributes:
+            if not isinstance(attribute.verb, Rewrite):
+                continue
+            if not truth(self._attribute(site.op, attribute.name)):
+                continue
+            replaced = {
+                name: self._formula_or_hook(body, scope, scope.names[name])
+                for name, body in attribute.verb.inputs
+            }
+            scope.names.update(replaced)
+
+    def _formula_or_hook(self, body: Formula | HookCall, scope: Scope, subject: Any) -> Any:
+        if isinstance(body, Formula):
+            return body.evaluate(scope)
+        hook = HOOKS[body.name]
+        try:
+            if isinstance(subject, Value):
+                return hook(subject, self.nodes)
+            return hook(subject)
+        except StaticError as error:
+            raise RowError(body.place, str(error)) from None
+
+    def _run_body(self, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
+        injected: dict[tuple[str, int], dict[str, Any]] = {}
+        cases = []
+        for attribute in row.attributes:
+            if isinstance(attribute.verb, To):
+                value, case = self._to(row, attribute.name, attribute.verb, scope)
+                injected.setdefault(attribute.verb.spot, {})[attribute.verb.target] = value
+                cases.extend(case)
+        if cases:
+            source = self.nodes.source
+            self.nodes.source = Source(source.op, source.row, ", ".join(cases))
+        scope.injected = injected
+        result = run_body(row.body, scope)
+        if row.outputs:
+            return tuple(scope.names[name] for name in row.outputs)
+        return tuple(result) if isinstance(result, Vector) and len(site.outputs) > 1 else (result,)
+
+    def _to(self, row: Row, name: str, verb: To, scope: Scope) -> tuple[Any, list[str]]:
+        value = scope.lookup(name)
+        for key, formula in verb.table:
+            if key == value and isinstance(key, bool) == isinstance(value, bool):
+                return formula.evaluate(scope), [f"{name}: {key}"]
+        if verb.otherwise is not None:
+            return self._formula_or_hook(verb.otherwise, scope, value), []
+        if verb.value is not None:
+            return verb.value.evaluate(scope), []
+        if verb.table:
+            listed = ", ".join(str(key) for key, _ in verb.table)
+            raise RefusedHere(f"{row.name}.{name} is {describe(value)}; it must be one of: {listed}")
+        return value, []
+
+    def _current_inputs(self, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
+        if not row.inputs:
+            return site.inputs
+        current: list[Any] = []
+        for name in row.inputs:
+            value = scope.names[name.strip("*?")]
+            current.extend(value if name.startswith("*") else [value])
+        return tuple(current)
+
+    def _inline(self, graph: Any, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
+        if site.depth > DEEPEST_INNER_GRAPH:
+            raise RefusedHere(f"inner graphs nest more than {DEEPEST_INNER_GRAPH} deep")
+        given = self._current_inputs(row, scope, site)
+        values = dict(zip(graph.inputs, given, strict=True))
+        rankless = any(type_.dtype and type_.shape is None for type_ in site.outputs)
+        for node in ordered_applies(graph.outputs, set()):
+            types = tuple(self.type_of(variable) for variable in node.outputs)
+            inputs = tuple(self.read(variable, values) for variable in node.inputs)
+            outputs = _rankless(types) if rankless else types
+            results = self.apply(Site(node.op, inputs, outputs, site.depth + 1))
+            values.update(zip(node.outputs, results, strict=True))
+        return tuple(self.read(variable, values) for variable in graph.outputs)
+
+    def _finished(
+        self, row: Row, scope: Scope, site: Site, results: Sequence[Any]
+    ) -> tuple[Any, ...]:
+        if len(results) != len(site.outputs):
+            raise RowError(
+                row.place, f"gives {len(results)} results where {site.op} has {len(site.outputs)}"
+            )
+        finished = []
+        for result, type_ in zip(results, site.outputs, strict=True):
+            if not type_.dtype:
+                finished.append(result)
+                continue
+            value = self._as_tensor(row, result, type_)
+            if row.finish is not None:
+                scope.names.update(result=value, out=type_)
+                value = row.finish.evaluate(scope)
+            finished.append(self._agreeing(row, value, type_))
+        return tuple(finished)
+
+    def _as_tensor(self, row: Row, result: Any, type_: TensorType) -> Value:
+        if isinstance(result, Value):
+            return result
+        try:
+            return self.nodes.literal(result, type_.dtype)
+        except StaticError as error:
+            raise RowError(row.place.within("onnx"), f"the result is no tensor: {error}") from None
+
+    def _agreeing(self, row: Row, value: Value, type_: TensorType) -> Value:
+        """Check a result against what PyTensor says of it, and add what PyTensor knows."""
+        if value.dtype != type_.dtype:
+            raise RowError(
+                row.place.within("onnx"),
+                f"gives {value.dtype} where PyTensor's {row.name} gives {type_.dtype}: add a Cast",
+            )
+        if type_.shape is None:
+            return value
+        if value.shape is not None and len(value.shape) != len(type_.shape):
+            raise RowError(
+                row.place.within("onnx"),
+                f"gives {len(value.shape)} axes where PyTensor's {row.name} gives "
+                f"{len(type_.shape)}",
+            )
+        for axis, (ours, theirs) in enumerate(zip(value.shape or (), type_.shape, strict=False)):
+            if ours is not None and theirs is not None and ours != theirs:
+                raise RowError(
+                    row.place.within("onnx"),
+                    f"gives size {ours} along axis {axis} where PyTensor's {row.name} gives "
+                    f"{theirs}",
+                )
+        return self.nodes.with_shape(value, type_.shape)
+
+    def _stand_in(self, type_: TensorType) -> Any:
+        return Value(f"refused_{len(self.refusals)}", type_.dtype, type_.shape) if type_.dtype else None
+
+    def _refuse(self, node: Any, error: Exception) -> None:
+        rows = self.table.rows_for(node.op)
+        named = [v.name for v in (*node.inputs, *node.outputs) if v.name]
+        title = rows[0].title if rows else "no row"
+        self.refusals.append(
+            Refusal(shortened(str(node.op), 60), title, str(error), 1, tuple(named))
+        )
+
+
+def is_tensor_type(type_: Any) -> bool:
+    """Tell whether a PyTensor type is that of a dense tensor or of a scalar."""
+    return isinstance(type_, PyTensorType | ScalarType)
+
+
+def _rankless(types: Sequence[TensorType]) -> tuple[TensorType, ...]:
+    """Return the types of the scalars of an elementwise op, which stand for any shape."""
+    return tuple(TensorType(type_.dtype, None) for type_ in types)
+
+
+def _place_of(row: Row) -> str:
+    return f"{row.place.file}:{row.place.line}"

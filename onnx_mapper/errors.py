@@ -1,0 +1,133 @@
+"""The errors and warnings that a user of the package meets: one small tree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where something stands in a mapping file.
+
+    Attributes:
+        file: The file's name, as it should be shown (`conv.yaml`).
+        line: The line, counted from 1; 0 when the whole file is meant.
+        path: The keys that lead there inside the row (`attributes/subsample`).
+
+    Example:
+        >>> str(Place("conv.yaml", 12, "attributes/subsample"))
+        'conv.yaml:12: attributes/subsample'
+    """
+
+    file: str
+    line: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.path}" if self.path else where
+
+    def within(self, *keys: object, line: int | None = None) -> Place:
+        """Return the place of a part of this one."""
+        path = "/".join([self.path, *map(str, keys)]).strip("/")
+        return Place(self.file, self.line if line is None else line, path)
+
+
+class MapperError(Exception):
+    """The root of every error that onnx-mapper raises on purpose."""
+
+
+class InvalidRequest(MapperError, ValueError):
+    """A call asked for something impossible: an opset, a name, a path, a dtype."""
+
+
+class RowError(MapperError):
+    """A mapping file is wrong.
+
+    Attributes:
+        place: File, line and path of the mistake.
+        problem: What is wrong, what is allowed and what to do.
+    """
+
+    def __init__(self, place: Place, problem: str) -> None:
+        self.place = place
+        self.problem = problem
+        super().__init__(f"{place}: {problem}")
+
+
+class RefusedHere(MapperError):
+    """One node can't be exported. The engine collects these into a `Refused`."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One reason why a graph can't be exported, with the nodes that it holds for.
+
+    Attributes:
+        op: The PyTensor Op, as PyTensor prints it.
+        row: The row that refused (`conv.yaml:2 AbstractConv2d`), or what was looked for.
+        reason: What can't be said in ONNX, with the attribute and its value.
+        count: How many Apply nodes are refused for this reason.
+        variables: Names of variables near those nodes, at most a few.
+    """
+
+    op: str
+    row: str
+    reason: str
+    count: int = 1
+    variables: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        times = f" ({self.count} nodes)" if self.count > 1 else ""
+        near = f" [near {', '.join(self.variables)}]" if self.variables else ""
+        return f"{self.op}{times}: {self.reason} ({self.row}){near}"
+
+
+class Refused(MapperError, NotImplementedError):
+    """This graph can't be exported; carries every reason, not only the first.
+
+    Attributes:
+        refusals: One `Refusal` per Op and reason.
+    """
+
+    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
+        self.refusals = refusals
+        total = sum(refusal.count for refusal in refusals)
+        nodes = "1 node" if total == 1 else f"{total} nodes"
+        lines = "\n".join(f"  - {refusal}" for refusal in refusals)
+        super().__init__(
+            f"{nodes} can't be exported to ONNX:\n{lines}\n"
+            "Rewrite these parts of the graph, or add a row for the op: see docs/rows.md."
+        )
+
+
+def gather_refusals(found: list[Refusal]) -> tuple[Refusal, ...]:
+    """Group equal refusals of many nodes, in order of first appearance."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    variables: dict[tuple[str, str, str], list[str]] = {}
+    for refusal in found:
+        key = (refusal.op, refusal.row, refusal.reason)
+        counts[key] += refusal.count
+        near = variables.setdefault(key, [])
+        near.extend(name for name in refusal.variables if name not in near)
+    return tuple(
+        Refusal(*key, count=count, variables=tuple(variables[key][:5]))
+        for key, count in counts.items()
+    )
+
+
+class Mismatch(MapperError, AssertionError):
+    """Verification failed: the model does not give PyTensor's numbers.
+
+    Attributes:
+        report: The comparison, output by output, with the worst element of each.
+    """
+
+    def __init__(self, message: str, report: object = None) -> None:
+        self.report = report
+        super().__init__(message)
+
+
+class PrecisionWarning(UserWarning):
+    """A node computes in fewer digits than PyTensor, because no kernel has them."""

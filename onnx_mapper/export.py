@@ -1,0 +1,276 @@
+"""The main job: a PyTensor function in, an ONNX model out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytensor
+from onnx import ModelProto
+
+from onnx_mapper.capture import Captured, capture, capture_variables
+from onnx_mapper.emit import GraphBuilder, Narrowed
+from onnx_mapper.engine import Dtypes, Engine, is_tensor_type
+from onnx_mapper.errors import InvalidRequest, PrecisionWarning, Refusal, Refused, gather_refusals
+from onnx_mapper.finish import Dimension, Port, check_target, finish, save
+from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, ir_version_of
+from onnx_mapper.static import DTYPES
+from onnx_mapper.table import load_table
+from onnx_mapper.value import Value
+
+Dims = Mapping[str, Sequence[Dimension]]
+DtypePolicy = Literal["keep", "float32"]
+
+
+def export(
+    fn: Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    opset: int = DEFAULT_OPSET,
+    dtype: DtypePolicy = "keep",
+    dims: Dims | None = None,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    mappings: Sequence[str | Path] = (),
+    verify: bool = False,
+) -> ModelProto:
+    """Turn a compiled PyTensor function into an ONNX model that gives the same numbers.
+
+    What the function runs is what is exported: inputs in order, then as outputs the
+    function's outputs and the next values of shared variables that it updates. Shared
+    variables become initializers under their names.
+
+    Args:
+        fn: What `pytensor.function` returned, or a `FunctionGraph`.
+        path: Where to write the model as well; an earlier file stays until the new one is
+            complete.
+        opset: The ONNX opset, 18 to 28.
+        dtype: "keep" for PyTensor's dtypes, "float32" for a model in which every float64,
+            inputs and shared variables included, is float32.
+        dims: Names or sizes for the axes of inputs, by the input's name:
+            `{"x": ("batch", 3, None, None)}`. Unknown sizes are named `x_0`, `x_1` … otherwise.
+        input_names: Names for the inputs, instead of the variables' own.
+        output_names: Names for the outputs, instead of the variables' own.
+        mappings: Folders or files of further rows; they go before the package's.
+        verify: Whether to run the model in ONNX Runtime and compare it with the function.
+
+    Returns:
+        The model, checked by `onnx.checker.check_model(full_check=True)`.
+
+    Raises:
+        Refused: When ops, attributes or dtypes of the graph can't be expressed; lists all.
+        RowError: When a mapping file is wrong.
+        Mismatch: When verification finds other numbers than PyTensor's.
+        InvalidRequest: When an argument is impossible, or names clash.
+
+    Warns:
+        PrecisionWarning: Where a node computes in fewer digits, for want of a kernel.
+
+    Example:
+        >>> import pytensor, pytensor.tensor as pt
+        >>> x = pt.fvector("x")
+        >>> model = export(pytensor.function([x], pt.exp(x).copy(name="y")))
+        >>> [output.name for output in model.graph.output]
+        ['y']
+    """
+    target = None if path is None else check_target(path)
+    captured = capture(fn, input_names, output_names)
+    model = build(captured, opset, dtype, dims or {}, mappings)
+    if verify:
+        from onnx_mapper.verify import verify as compare
+
+        compare(model, fn)
+    if target is not None:
+        save(model, target)
+    return model
+
+
+def export_graph(
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    opset: int = DEFAULT_OPSET,
+    dtype: DtypePolicy = "keep",
+    dims: Dims | None = None,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    mappings: Sequence[str | Path] = (),
+    verify: bool = False,
+) -> ModelProto:
+    """Turn the graph between symbolic variables into an ONNX model.
+
+    The graph is cloned and given PyTensor's `canonicalize` and `stabilize` rewrites, which fold
+    constants and keep numerically stable forms, and nothing that is meant for a backend.
+
+    Args:
+        inputs: The variables that become inputs of the model, in order.
+        outputs: The variables that become its outputs, in order.
+        path: As in `export`, like all that follow.
+        opset: The ONNX opset.
+        dtype: What becomes of float64.
+        dims: Names or sizes for the axes of inputs.
+        input_names: Names for the inputs.
+        output_names: Names for the outputs.
+        mappings: Folders or files of further rows.
+        verify: Whether to compare the model with PyTensor.
+
+    Returns:
+        The model, checked.
+
+    Raises:
+        Refused: See `export`.
+        InvalidRequest: Also when the graph needs a variable that is not among the inputs.
+
+    Example:
+        >>> import pytensor.tensor as pt
+        >>> x = pt.fmatrix("x")
+        >>> export_graph([x], [x.sum(axis=1)], output_names=["sums"]).graph.output[0].name
+        'sums'
+    """
+    target = None if path is None else check_target(path)
+    captured = capture_variables(list(inputs), list(outputs), input_names, output_names)
+    model = build(captured, opset, dtype, dims or {}, mappings)
+    if verify:
+        from onnx_mapper.verify import reference_function, verify as compare
+
+        compare(model, reference_function(inputs, outputs))
+    if target is not None:
+        save(model, target)
+    return model
+
+
+def build(
+    captured: Captured, opset: int, dtype: str, dims: Dims, mappings: Sequence[str | Path]
+) -> ModelProto:
+    """Map a captured graph to a checked model; see `export`."""
+    if not isinstance(opset, int) or not OLDEST_OPSET <= opset <= NEWEST_OPSET:
+        raise InvalidRequest(f"opset is {opset!r}; it must be {OLDEST_OPSET} to {NEWEST_OPSET}")
+    if dtype not in ("keep", "float32"):
+        raise InvalidRequest(f"dtype is {dtype!r}; it must be 'keep' or 'float32'")
+    dtypes = Dtypes("float32" if dtype == "float32" else None)
+    names = [p.name for p in (*captured.inputs, *captured.parameters, *captured.outputs)]
+    builder = GraphBuilder(opset, ir_version_of(opset), frozenset(names))
+    engine = Engine(load_table(mappings), builder, dtypes)
+    known, ports = _enter(captured, builder, engine, dims)
+    values = engine.run(captured, known)
+    if engine.refusals:
+        raise Refused(gather_refusals(engine.refusals))
+    outputs = _leave(captured, builder, engine, values)
+    _warn(builder.narrowed)
+    return finish(builder, ports, outputs, captured.name, {"pytensor": pytensor.__version__})
+
+
+def refusals_of(captured: Captured, opset: int, mappings: Sequence[str | Path]) -> tuple[Refusal, ...]:
+    """Return the reasons why a captured graph can't be exported; none when it can."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PrecisionWarning)
+            build(captured, opset, "keep", {}, mappings)
+    except Refused as refused:
+        return refused.refusals
+    return ()
+
+
+def _enter(
+    captured: Captured, builder: GraphBuilder, engine: Engine, dims: Dims
+) -> tuple[dict[Any, Any], list[Port]]:
+    """Make tensors of inputs and parameters, and declare the inputs."""
+    known: dict[Any, Any] = {}
+    ports: list[Port] = []
+    unknown = sorted(set(dims) - {input_.name for input_ in captured.inputs})
+    if unknown:
+        listed = ", ".join(input_.name for input_ in captured.inputs)
+        raise InvalidRequest(f"dims names {unknown[0]!r}, which is no input; there are: {listed}")
+    for input_ in captured.inputs:
+        type_ = engine.type_of(input_.variable)
+        if type_.dtype not in DTYPES or type_.shape is None:
+            _refuse_type(input_.name, input_.variable)
+        declared = _declared_dims(input_.name, type_.shape or (), dims.get(input_.name))
+        ports.append(Port(input_.name, type_.dtype, declared))
+        sizes = tuple(dim if isinstance(dim, int) else None for dim in declared)
+        known[input_.variable] = builder.input(input_.name, type_.dtype, sizes)
+    for parameter in captured.parameters:
+        if parameter.value is None or not is_tensor_type(parameter.variable.type):
+            continue
+        dtype = engine.dtypes.of(parameter.value.dtype.name)
+        array = parameter.value.astype(dtype, copy=False)
+        known[parameter.variable] = builder.parameter(parameter.name, array, parameter.updated)
+        if parameter.updated:
+            ports.append(Port(parameter.name, dtype, (None,) * array.ndim))
+    return known, ports
+
+
+def _refuse_type(name: str, variable: Any) -> None:
+    raise Refused(
+        (
+            Refusal(
+                f"the input {name!r}",
+                "no row",
+                f"it is of type {variable.type}, and a model's inputs are dense tensors of "
+                f"{', '.join(DTYPES)}",
+            ),
+        )
+    )
+
+
+def _declared_dims(
+    name: str, shape: Sequence[int | None], asked: Sequence[Dimension] | None
+) -> tuple[Dimension, ...]:
+    if asked is None:
+        return tuple(shape)
+    if isinstance(asked, str) or len(asked) != len(shape):
+        raise InvalidRequest(f"dims[{name!r}] must have {len(shape)} entries, one per axis")
+    declared: list[Dimension] = []
+    for axis, (ours, theirs) in enumerate(zip(shape, asked, strict=True)):
+        if not (theirs is None or isinstance(theirs, int | str)) or isinstance(theirs, bool):
+            raise InvalidRequest(f"dims[{name!r}][{axis}] is a name, a size or None, not {theirs!r}")
+        if ours is not None and theirs is not None and ours != theirs:
+            raise InvalidRequest(f"dims[{name!r}][{axis}] is {theirs!r}, but the size is {ours}")
+        declared.append(theirs if ours is None else ours)
+    return tuple(declared)
+
+
+def _leave(
+    captured: Captured, builder: GraphBuilder, engine: Engine, values: Mapping[Any, Any]
+) -> list[Port]:
+    """Give the outputs their names, and other computed tensors the names of their variables."""
+    ports: list[Port] = []
+    computed = {node_output for node in builder.nodes for node_output in node.output}
+    for output in captured.outputs:
+        value = engine.read(output.variable, values)
+        type_ = engine.type_of(output.variable)
+        if not isinstance(value, Value):
+            _refuse_type(output.name, output.variable)
+        free = value.name in computed and not builder.is_renamed(value)
+        builder.as_output(value, output.name, free)
+        shape = type_.shape if value.shape is None else value.shape
+        ports.append(Port(output.name, value.dtype, tuple(shape or ())))
+    for variable, value in values.items():
+        named = variable.name and variable.owner is not None
+        if named and isinstance(value, Value) and value.name in computed:
+            if not builder.is_renamed(value):
+                builder.rename(value, builder.fresh_name(variable.name))
+    return ports
+
+
+def _warn(narrowed: Sequence[Narrowed]) -> None:
+    seen: dict[tuple[str, str], int] = {}
+    for entry in narrowed:
+        key = (
+            f"{entry.source.op} ({entry.source.row})",
+            f"{entry.op_type} has no {entry.from_dtype} kernel in ONNX Runtime and computes in "
+            f"{entry.to_dtype}",
+        )
+        seen[key] = seen.get(key, 0) + 1
+    for (op, what), count in seen.items():
+        times = f" ({count} nodes)" if count > 1 else ""
+        warnings.warn(
+            f"{op}{times}: {what}; about 7 digits are right. "
+            "export(..., dtype='float32') makes the whole model float32.",
+            PrecisionWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,262 @@
+"""Rows against ONNX's operators, the formula language, and the real PyTensor classes."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from onnx_mapper.errors import Place, RowError
+from onnx_mapper.formula import Definition, Formula, Language, Statement
+from onnx_mapper.hooks import HOOKS
+from onnx_mapper.operators import all_operators, attributes_of, opsets_of, schema_of
+from onnx_mapper.opsets import OPSETS
+from onnx_mapper.rows import HookCall, Rewrite, Row, To
+from onnx_mapper.static import DTYPES
+
+ALWAYS_IN_SCOPE = frozenset({"out", "outs", "opset"})
+_GUARDS = frozenset({"opset", "runs"})
+
+
+def check_row(row: Row, language: Language) -> None:
+    """Check all that can be checked of a row without a graph.
+
+    Raises:
+        RowError: At the first formula or attribute that is wrong, with what exists.
+    """
+    check_class(row)
+    in_scope = set(ALWAYS_IN_SCOPE) | set(row.input_names()) | set(row.reads)
+    in_scope |= {attribute.name for attribute in row.attributes} | class_attributes(row)
+    in_scope |= {name for name, _ in row.let}
+    open_names = installed_class(row) is None and bool(row.ops)
+    for formula in formulas_of(row):
+        extra = {"result"} if formula is row.finish else set()
+        _check_formula(formula, frozenset(in_scope | extra), language, open_names)
+    _check_body(row.body, frozenset(in_scope), language, open_names)
+    for attribute in row.attributes:
+        for call in _hook_calls(attribute.verb):
+            if call.name not in HOOKS:
+                raise RowError(call.place, f"no hook {call.name!r}; there are: {', '.join(HOOKS)}")
+    known = {target for statement in row.body for target in statement.targets}
+    for name in row.outputs:
+        if name not in known:
+            raise RowError(
+                row.place.within("outputs"), f"no statement of the body assigns {name!r}"
+            )
+
+
+def check_definition(definition: Definition, language: Language) -> None:
+    """Check a definition's body; see `check_row`."""
+    in_scope = frozenset(definition.parameters) | {"opset"}
+    _check_body(definition.body, in_scope, language, False)
+
+
+def _check_body(
+    body: tuple[Statement, ...], in_scope: frozenset[str], language: Language, open_names: bool
+) -> None:
+    names = set(in_scope)
+    for statement in body:
+        _check_formula(statement.formula, frozenset(names), language, open_names)
+        names.update(statement.targets)
+
+
+def _check_formula(
+    formula: Formula, in_scope: frozenset[str], language: Language, open_names: bool
+) -> None:
+    for name in sorted(formula.names):
+        if name not in in_scope and name not in language.constants and not open_names:
+            raise RowError(
+                formula.place,
+                f"{name!r} is not defined; there are: {', '.join(sorted(in_scope))}",
+            )
+    for call, guarded in _calls(formula.tree, False):
+        name = call.func.id  # type: ignore[attr-defined]
+        if name[0].isupper():
+            _check_node(formula.place, call, name, guarded)
+        else:
+            _check_function(formula.place, call, name, language)
+
+
+def _calls(tree: ast.AST, guarded: bool) -> Iterator[tuple[ast.Call, bool]]:
+    """Yield calls; guarded ones stand in a condition that asks for the opset or a kernel."""
+    if isinstance(tree, ast.IfExp):
+        asks = any(isinstance(n, ast.Name) and n.id in _GUARDS for n in ast.walk(tree.test))
+        guarded = guarded or asks
+    if isinstance(tree, ast.Call):
+        yield tree, guarded
+    for child in ast.iter_child_nodes(tree):
+        yield from _calls(child, guarded)
+
+
+def _check_node(place: Place, call: ast.Call, op_type: str, guarded: bool) -> None:
+    column = f"column {call.col_offset + 1}"
+    existing = opsets_of(op_type)
+    if not existing:
+        near = _nearest(op_type, all_operators())
+        raise RowError(place, f"{column}: {op_type!r} is no ONNX operator; did you mean {near}?")
+    if len(existing) < len(OPSETS) and not guarded:
+        raise RowError(
+            place,
+            f"{column}: {op_type} exists only at opsets {existing[0]} to {existing[-1]}: "
+            f"guard it, `… if opset >= {existing[0]} else …`",
+        )
+    for keyword in call.keywords:
+        if keyword.arg not in attributes_of(op_type) and keyword.arg != "outputs":
+            listed = ", ".join(sorted(attributes_of(op_type))) or "none"
+            raise RowError(
+                place, f"{column}: {keyword.arg!r} is no attribute of {op_type}; it has: {listed}"
+            )
+        _check_literal(place, op_type, keyword)
+    if any(isinstance(argument, ast.Starred) for argument in call.args):
+        return
+    schemas = [schema_of(op_type, opset) for opset in existing]
+    least = min(schema.min_input for schema in schemas)
+    most = max(schema.max_input for schema in schemas)
+    if not least <= len(call.args) <= most:
+        raise RowError(
+            place, f"{column}: {op_type} takes {least} to {most} inputs, not {len(call.args)}"
+        )
+
+
+_LITERALS: dict[str, tuple[type, ...]] = {
+    "INT": (bool, int),
+    "FLOAT": (bool, int, float),
+    "STRING": (str,),
+}
+
+
+def _check_literal(place: Place, op_type: str, keyword: ast.keyword) -> None:
+    if keyword.arg is None or not isinstance(keyword.value, ast.Constant):
+        return
+    literal = keyword.value.value
+    for opset in opsets_of(op_type):
+        attribute = schema_of(op_type, opset).attributes.get(keyword.arg)
+        if attribute is None or literal is None:
+            continue
+        kind = attribute.type.name
+        if kind == "INT" and isinstance(literal, str) and literal in DTYPES:
+            continue
+        if not isinstance(literal, _LITERALS.get(kind, ())):
+            raise RowError(
+                place,
+                f"column {keyword.value.col_offset + 1}: {op_type}'s {keyword.arg} is of type "
+                f"{kind}, not {literal!r}",
+            )
+
+
+def _check_function(place: Place, call: ast.Call, name: str, language: Language) -> None:
+    column = f"column {call.col_offset + 1}"
+    if name not in language.callable_names:
+        listed = ", ".join(sorted(language.callable_names))
+        raise RowError(
+            place, f"{column}: no function {name!r} in the formula language; there are: {listed}"
+        )
+    if any(isinstance(argument, ast.Starred) for argument in call.args):
+        return
+    count = len(call.args)
+    if name in language.definitions:
+        expected = len(language.definitions[name].parameters)
+        if count != expected:
+            raise RowError(place, f"{column}: {name} takes {expected} arguments, not {count}")
+    elif name in language.functions:
+        try:
+            inspect.signature(language.functions[name]).bind(*call.args)
+        except TypeError as error:
+            raise RowError(place, f"{column}: {name}: {error}") from None
+
+
+def _nearest(name: str, names: tuple[str, ...]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, names, 3, 0.5)
+    return " or ".join(close) or f"one of {len(names)} operators on onnx.ai"
+
+
+def _hook_calls(verb: Any) -> Iterator[HookCall]:
+    if isinstance(verb, To) and isinstance(verb.otherwise, HookCall):
+        yield verb.otherwise
+    if isinstance(verb, Rewrite):
+        yield from (body for _, body in verb.inputs if isinstance(body, HookCall))
+
+
+def formulas_of(row: Row) -> Iterator[Formula]:
+    """Yield a row's formulas outside its body."""
+    if row.choose:
+        yield row.choose
+    yield from (need.condition for need in row.needs)
+    yield from (formula for _, formula in row.promote)
+    yield from (formula for _, formula in row.let)
+    if row.finish:
+        yield row.finish
+    for attribute in row.attributes:
+        verb = attribute.verb
+        if isinstance(verb, To):
+            candidates = [verb.value, verb.otherwise, *(f for _, f in verb.table)]
+        elif isinstance(verb, Rewrite):
+            candidates = [body for _, body in verb.inputs]
+        else:
+            candidates = []
+        yield from (item for item in candidates if isinstance(item, Formula))
+
+
+def installed_class(row: Row, import_modules: bool = False) -> type | None:
+    """Return the row's class where the running PyTensor has it.
+
+    A row must not run code, so only PyTensor's own modules are ever imported; a class of
+    another package counts once that package is imported.
+    """
+    for path in row.ops:
+        module_name, _, name = path.partition(":")
+        if import_modules and module_name.split(".")[0] == "pytensor":
+            try:
+                importlib.import_module(module_name)
+            except ImportError:
+                continue
+        found = getattr(sys.modules.get(module_name), name, None)
+        if isinstance(found, type):
+            return found
+    return None
+
+
+def class_attributes(row: Row) -> frozenset[str]:
+    """Return the `__props__` of the row's class; none where it isn't loaded."""
+    return frozenset(getattr(installed_class(row), "__props__", ()) or ())
+
+
+def check_class(row: Row) -> None:
+    """Check a row against the class itself: every `__props__` entry accounted for, none invented.
+
+    Raises:
+        RowError: When the class is not an Op, lives elsewhere, or its attributes don't agree.
+    """
+    found = installed_class(row)
+    if found is None:
+        return
+    home = f"{found.__module__}:{found.__qualname__}"
+    if home not in row.ops:
+        raise RowError(row.place.within("op"), f"{row.ops[0]} is defined as {home}: write that")
+    props = class_attributes(row)
+    for attribute in row.attributes:
+        if props and attribute.name not in props and not attribute.optional:
+            raise RowError(
+                attribute.place,
+                f"{attribute.name!r} is not in {row.name}.__props__; it has: "
+                f"{', '.join(sorted(props))}",
+            )
+    if row.inline or row.refuse:
+        return
+    used = {attribute.name for attribute in row.attributes} | {row.delegate}
+    for formula in formulas_of(row):
+        used |= formula.names
+    for statement in row.body:
+        used |= statement.formula.names
+    forgotten = sorted(props - used)
+    if forgotten:
+        raise RowError(
+            row.place,
+            f"{row.name}'s attribute {forgotten[0]!r} has no verb: say `to`, `rewrite`, `require` "
+            "or `ignore` under attributes, or use it in a formula",
+        )

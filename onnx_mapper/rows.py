@@ -1,0 +1,185 @@
+"""The nouns of a mapping file: a row, its attributes with their verbs, and its body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnx_mapper.errors import Place
+from onnx_mapper.formula import Definition, Formula, Statement
+
+
+@dataclass(frozen=True)
+class HookCall:
+    """`{hook: flip}`: one of the Python escapes in hooks.py.
+
+    Attributes:
+        name: The hook's name.
+        place: Where the row asks for it.
+    """
+
+    name: str
+    place: Place
+
+
+@dataclass(frozen=True)
+class To:
+    """`to: strides`: the attribute becomes that attribute of the ONNX node.
+
+    Attributes:
+        target: The ONNX attribute.
+        value: Computes it from the PyTensor attribute; the attribute itself if None.
+        table: Entries by the PyTensor attribute's value; they go before everything else.
+        otherwise: What holds for values that the table does not list.
+        spot: The call in the row's body that receives it.
+    """
+
+    target: str
+    value: Formula | None
+    table: tuple[tuple[Any, Formula], ...]
+    otherwise: Formula | HookCall | None
+    spot: tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """`rewrite: {kernel: …}`: when the attribute is true, the node is fed something else.
+
+    Attributes:
+        inputs: The inputs that are replaced, each with what replaces it.
+    """
+
+    inputs: tuple[tuple[str, Formula | HookCall], ...]
+
+
+@dataclass(frozen=True)
+class Require:
+    """`require: 2`: any other value is refused.
+
+    Attributes:
+        value: The value that the row is written for.
+        because: Why others can't be expressed.
+    """
+
+    value: Any
+    because: str
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """`ignore: reason`: the attribute has no effect on values.
+
+    Attributes:
+        reason: Why it has none.
+    """
+
+    reason: str
+
+
+Verb = To | Rewrite | Require | Ignore
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of a PyTensor Op, and what the row does with it.
+
+    Attributes:
+        name: Its name on the Op.
+        optional: Whether some PyTensor lines don't have it (`check_finite?` in the file).
+        verb: What becomes of it.
+        place: Where it stands.
+    """
+
+    name: str
+    optional: bool
+    verb: Verb
+    place: Place
+
+
+@dataclass(frozen=True)
+class Need:
+    """A condition that must hold for the op to be expressible.
+
+    Attributes:
+        condition: A formula; true where the row can go on.
+        because: The reason to give where it is false.
+    """
+
+    condition: Formula
+    because: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a PyTensor Op is in ONNX.
+
+    Exactly one of `body`, `inline`, `delegate` and `refuse` says how it is expressed.
+
+    Attributes:
+        ops: The class, as `module:Class`, under all homes that it has had.
+        place: Where the row starts.
+        summary: One line on what the op computes.
+        subclasses: Whether subclasses without a row of their own are served too.
+        inputs: Names of the inputs; a last `*name` takes all that are left, a `name?` may be
+            missing.
+        reads: Attributes beside `__props__` that formulas read.
+        choose: Tells several rows of one class apart.
+        needs: Conditions for being expressible, with reasons.
+        promote: The dtype that inputs are cast to beforehand: for `None` all inputs.
+        let: Named static values, computed when first used.
+        body: Statements that make the nodes.
+        outputs: Names in the body of the results, if there are several.
+        attributes: The op's attributes and their verbs.
+        inline: The attribute that holds an inner graph, which takes the op's place.
+        delegate: The attribute that holds another op, whose row takes over.
+        finish: Applied to each result of a delegated or inlined op, as `result`.
+        refuse: Why the op can't be expressed at all.
+        cases: Conformance cases, as written.
+        deviations: Where PyTensor's numbers can't be followed, as written.
+        equivalent: Mutants that make no difference, as written.
+        source: The row as data, for documentation and mutants.
+    """
+
+    ops: tuple[str, ...]
+    place: Place
+    summary: str
+    subclasses: bool = False
+    inputs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    choose: Formula | None = None
+    needs: tuple[Need, ...] = ()
+    promote: tuple[tuple[str | None, Formula], ...] = ()
+    let: tuple[tuple[str, Formula], ...] = ()
+    body: tuple[Statement, ...] = ()
+    outputs: tuple[str, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    inline: str | None = None
+    delegate: str | None = None
+    finish: Formula | None = None
+    refuse: str | None = None
+    cases: tuple[Any, ...] = field(default=(), compare=False)
+    deviations: tuple[Any, ...] = field(default=(), compare=False)
+    equivalent: tuple[Any, ...] = field(default=(), compare=False)
+    source: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The Op's class name."""
+        return self.ops[0].rpartition(":")[2]
+
+    @property
+    def title(self) -> str:
+        """Place and class, as errors show them: `conv.yaml:2 AbstractConv2d`."""
+        return f"{self.place.file}:{self.place.line} {self.name}"
+
+    def input_names(self) -> tuple[str, ...]:
+        """Return the inputs' names without their marks."""
+        return tuple(name.strip("*?") for name in self.inputs)
+
+
+@dataclass(frozen=True)
+class MappingFile:
+    """One YAML file, read: its rows and the functions that it defines."""
+
+    rows: tuple[Row, ...]
+    definitions: tuple[Definition, ...]

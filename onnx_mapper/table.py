@@ -1,0 +1,130 @@
+"""All rows, found by PyTensor Op."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from onnx_mapper import vocabulary
+from onnx_mapper.errors import InvalidRequest, RowError
+from onnx_mapper.formula import Definition, Language
+from onnx_mapper.resources import folder
+from onnx_mapper.row_checks import check_definition, check_row
+from onnx_mapper.row_reader import read_mapping_file
+from onnx_mapper.rows import MappingFile, Row
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows by the class that they map, and the language that their formulas speak.
+
+    Attributes:
+        rows: Every row, in the order of the files.
+        by_class: The rows of each `module:Class`.
+        language: Vocabulary and definitions.
+    """
+
+    rows: tuple[Row, ...]
+    by_class: dict[str, tuple[Row, ...]]
+    language: Language
+
+    def rows_for(self, op: Any) -> tuple[Row, ...]:
+        """Return the rows of an Op's class, or of the nearest base class that serves it.
+
+        Args:
+            op: A PyTensor Op.
+
+        Returns:
+            One row, several with a `choose`, or none.
+        """
+        own, *bases = type(op).__mro__
+        rows = self.by_class.get(class_path(own), ())
+        if rows:
+            return rows
+        for base in bases:
+            rows = tuple(r for r in self.by_class.get(class_path(base), ()) if r.subclasses)
+            if rows:
+                return rows
+        return ()
+
+
+def class_path(cls: type) -> str:
+    """Return `module:Class`, as rows name classes."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def load_table(mappings: Sequence[str | Path] = ()) -> Table:
+    """Read the package's rows and the user's.
+
+    Args:
+        mappings: Folders of YAML files, or single files. A class that they map is taken from
+            them alone, the last one that maps it.
+
+    Raises:
+        RowError: When a file is wrong.
+        InvalidRequest: When a folder or file does not exist, or holds no YAML.
+    """
+    return _load(tuple(str(Path(path).resolve()) for path in mappings))
+
+
+@cache
+def _packaged() -> tuple[MappingFile, ...]:
+    return tuple(read_mapping_file(path) for path in sorted(folder("mappings").glob("*.yaml")))
+
+
+@cache
+def _load(mappings: tuple[str, ...]) -> Table:
+    layers = [_packaged(), *(tuple(map(read_mapping_file, _files(Path(p)))) for p in mappings)]
+    return build_table(layers)
+
+
+def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
+    """Put files together, a later layer before an earlier one, and check every row.
+
+    Raises:
+        RowError: When a row is wrong, or two rows of one layer map the same class without
+            a `choose` that tells them apart.
+    """
+    by_class: dict[str, tuple[Row, ...]] = {}
+    definitions: dict[str, Definition] = {}
+    fresh: list[Row] = []
+    for files in layers:
+        layer: dict[str, tuple[Row, ...]] = {}
+        for file in files:
+            definitions.update((d.name, d) for d in file.definitions)
+            for row in file.rows:
+                fresh.append(row)
+                for path in row.ops:
+                    layer[path] = (*layer.get(path, ()), row)
+        for path, rows in layer.items():
+            unchosen = [row for row in rows if row.choose is None]
+            if len(rows) > 1 and unchosen:
+                others = ", ".join(str(row.place) for row in rows if row is not unchosen[0])
+                raise RowError(
+                    unchosen[0].place,
+                    f"{path} is mapped at {others} too: give each row a `choose`, or remove one",
+                )
+        by_class.update(layer)
+    language = Language(
+        vocabulary.FUNCTIONS, vocabulary.CONSTANTS, vocabulary.QUESTIONS, definitions
+    )
+    for definition in definitions.values():
+        check_definition(definition, language)
+    for row in fresh:
+        check_row(row, language)
+    used = {id(row) for rows in by_class.values() for row in rows}
+    return Table(tuple(row for row in fresh if id(row) in used), by_class, language)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InvalidRequest(f"mappings: {path} does not exist; give a folder of .yaml files")
+    files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+    if not files:
+        raise InvalidRequest(f"mappings: {path} holds no .yaml file")
+    return files

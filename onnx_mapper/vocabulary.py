@@ -1,0 +1,289 @@
+"""The pure functions that a formula may call. None knows an op; each serves any row.
+
+A function takes and returns static values (numbers, dtype names, vectors) or asks a tensor
+for what is known of it while exporting. It never adds a node: nodes are Capitalised calls.
+`docs/formulas.md` lists them for people who write rows; their docstrings are that list.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from onnx_mapper.static import DTYPES, LONGEST_VECTOR, Unknown, Vector, arithmetic, as_static
+from onnx_mapper.value import TensorType, Value, dimensions
+
+CONSTANTS: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
+
+QUESTIONS = frozenset({"runs", "constant"})
+
+
+def _typed(value: Any) -> Value | TensorType:
+    if not isinstance(value, Value | TensorType):
+        raise TypeError(f"takes a tensor, not {value!r}")
+    return value
+
+
+def _vector(value: Any) -> Vector:
+    if not isinstance(value, Vector):
+        raise TypeError(f"takes a vector, not {value!r}")
+    return value
+
+
+def _dtype_name(value: Any) -> str:
+    name = value if isinstance(value, str) else _typed(value).dtype
+    if name not in DTYPES:
+        raise ValueError(f"{name!r} is no dtype; there are: {', '.join(DTYPES)}")
+    return name
+
+
+def dims(x: Any) -> Any:
+    """Sizes of a tensor's axes; an unknown size can be carried, but not become part of the model."""
+    sizes = dimensions(_typed(x))
+    if sizes is None:
+        raise ValueError("the rank is not known here")
+    return sizes
+
+
+def rank(x: Any) -> int:
+    """Number of axes of a tensor."""
+    return len(dims(x))
+
+
+def has_rank(x: Any) -> bool:
+    """Whether the number of axes is known (inside an elementwise inner graph it isn't)."""
+    return _typed(x).shape is not None
+
+
+def dtype(x: Any) -> str:
+    """Name of a tensor's dtype, as NumPy spells it."""
+    return _typed(x).dtype
+
+
+def known(x: Any) -> bool:
+    """Whether a tensor's numbers, or a size, or every item of a vector, are known at export."""
+    if isinstance(x, Vector):
+        return all(known(item) for item in x)
+    if isinstance(x, Value):
+        return x.known is not None
+    return not isinstance(x, Unknown)
+
+
+def value(x: Any) -> Any:
+    """Numbers of a tensor that is known at export, as a number or (nested) vectors."""
+    if isinstance(x, Value):
+        if x.known is None:
+            raise ValueError(f"{x.name!r} is known only when the model runs; it must be a constant")
+        if x.known.size > LONGEST_VECTOR:
+            raise ValueError(f"{x.name!r} has {x.known.size} numbers, too many for a formula")
+        return as_static(x.known)
+    return x
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether this is a tensor of the model (and not a number, None or a slice)."""
+    return isinstance(x, Value)
+
+
+def is_float(x: Any) -> bool:
+    """Whether a tensor or dtype is floating point."""
+    return _dtype_name(x).startswith("float")
+
+
+def is_int(x: Any) -> bool:
+    """Whether a tensor or dtype is an integer, signed or not; bool is none."""
+    return "int" in _dtype_name(x)
+
+
+def is_unsigned(x: Any) -> bool:
+    """Whether a tensor or dtype is an unsigned integer."""
+    return _dtype_name(x).startswith("uint")
+
+
+def is_bool(x: Any) -> bool:
+    """Whether a tensor or dtype is bool."""
+    return _dtype_name(x) == "bool"
+
+
+def common(*xs: Any) -> str:
+    """Dtype that NumPy computes in when these tensors or dtypes meet."""
+    return np.result_type(*[np.dtype(_dtype_name(x)) for x in xs]).name
+
+
+def highest(x: Any) -> Any:
+    """Largest number of a tensor's dtype: infinity for floats."""
+    name = _dtype_name(x)
+    if name == "bool":
+        return True
+    return math.inf if is_float(name) else int(np.iinfo(name).max)
+
+
+def lowest(x: Any) -> Any:
+    """Smallest number of a tensor's dtype: minus infinity for floats."""
+    name = _dtype_name(x)
+    if name == "bool":
+        return False
+    return -math.inf if is_float(name) else int(np.iinfo(name).min)
+
+
+def largest_finite(x: Any) -> float:
+    """Largest finite number of a floating dtype."""
+    return float(np.finfo(_dtype_name(x)).max)
+
+
+def bits(x: Any) -> int:
+    """Width of a dtype in bits."""
+    return np.dtype(_dtype_name(x)).itemsize * 8
+
+
+def both_sides(v: Any) -> Vector:
+    """Amounts per axis, laid out as ONNX pads: all begins, then all ends."""
+    return Vector(_vector(v) + _vector(v))
+
+
+def join(*vs: Any) -> Vector:
+    """Vectors put one after the other."""
+    return Vector(item for v in vs for item in _vector(v))
+
+
+def filled(n: int, item: Any) -> Vector:
+    """Vector of n equal items."""
+    if not 0 <= n <= LONGEST_VECTOR:
+        raise ValueError(f"can't make a vector of {n} items")
+    return Vector([item] * n)
+
+
+def span(*bounds: int) -> Vector:
+    """Vector of consecutive integers: span(stop), span(start, stop) or span(start, stop, step)."""
+    numbers = range(*bounds)
+    if len(numbers) > LONGEST_VECTOR:
+        raise ValueError(f"can't make a vector of {len(numbers)} items")
+    return Vector(numbers)
+
+
+def count(v: Any) -> int:
+    """Number of items of a vector."""
+    return len(_vector(v))
+
+
+def product(v: Any) -> Any:
+    """Product of a vector's items; 1 for none."""
+    result: Any = 1
+    for item in _vector(v):
+        result = arithmetic("*", result, item)
+    return result
+
+
+def total(v: Any) -> Any:
+    """Sum of a vector's items; 0 for none."""
+    result: Any = 0
+    for item in _vector(v):
+        result = arithmetic("+", result, item)
+    return result
+
+
+def least(v: Any) -> Any:
+    """Smallest item of a vector."""
+    return min(_vector(v))
+
+
+def greatest(v: Any) -> Any:
+    """Largest item of a vector."""
+    return max(_vector(v))
+
+
+def all_of(v: Any) -> bool:
+    """Whether every item of a vector is true."""
+    return all(_vector(v))
+
+
+def any_of(v: Any) -> bool:
+    """Whether some item of a vector is true."""
+    return any(_vector(v))
+
+
+def ranks(v: Any) -> Vector:
+    """Position that each item of a vector has when they are sorted: [7, 2] gives [1, 0]."""
+    ordered = sorted(_vector(v))
+    return Vector(ordered.index(item) for item in v)
+
+
+def inverse(v: Any) -> Vector:
+    """Permutation that undoes a permutation."""
+    order = _vector(v)
+    return Vector(order.index(position) for position in range(len(order)))
+
+
+def ascending(v: Any) -> Vector:
+    """Items of a vector in ascending order."""
+    return Vector(sorted(_vector(v)))
+
+
+def backwards(v: Any) -> Vector:
+    """Items of a vector in reverse order."""
+    return Vector(reversed(_vector(v)))
+
+
+def pairs(a: Any, b: Any) -> Vector:
+    """Items of two vectors of one length, in pairs."""
+    return Vector(Vector(pair) for pair in zip(_vector(a), _vector(b), strict=True))
+
+
+def numbered(v: Any) -> Vector:
+    """Items of a vector with their positions: [position, item] each."""
+    return Vector(Vector(pair) for pair in enumerate(_vector(v)))
+
+
+def is_vector(x: Any) -> bool:
+    """Whether this is a vector (and not a number, a tensor, a text or None)."""
+    return isinstance(x, Vector)
+
+
+def is_number(x: Any) -> bool:
+    """Whether this is a number."""
+    return isinstance(x, int | float) and not isinstance(x, bool)
+
+
+def is_slice(x: Any) -> bool:
+    """Whether this is a slice, with start, stop and step."""
+    return isinstance(x, slice)
+
+
+def make_slice(start: Any, stop: Any, step: Any) -> slice:
+    """Slice with these bounds, which may be None, numbers or tensors."""
+    return slice(start, stop, step)
+
+
+def kind(x: Any) -> str:
+    """Name of the class of an attribute's value, such as 'Add' for a scalar op."""
+    return type(x).__name__
+
+
+def integer(x: Any) -> int:
+    """Whole number of a number, cut towards zero."""
+    return int(x)
+
+
+def log(x: float) -> float:
+    """Natural logarithm of a number."""
+    return math.log(x)
+
+
+def sqrt(x: float) -> float:
+    """Square root of a number."""
+    return math.sqrt(x)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        dims, rank, has_rank, dtype, known, value, is_tensor, is_float, is_int, is_unsigned,
+        is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, filled, span,
+        count, product, total, least, greatest, all_of, any_of, ranks, inverse, ascending,
+        backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, kind, integer,
+        log, sqrt,
+    )
+}  # fmt: skip

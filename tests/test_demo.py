@@ -1,0 +1,74 @@
+"""The main job: `examples/digits.py`, run as a user runs it."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+DIGITS = Path(__file__).parent.parent / "examples" / "digits.py"
+
+
+def has_conv2d():
+    return importlib.util.find_spec("pytensor.tensor.conv") is not None
+
+
+def run(folder):
+    return subprocess.run(
+        [sys.executable, DIGITS, "--output", "model/digits.onnx"],
+        cwd=folder,
+        env=os.environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def number(pattern, text):
+    found = re.search(pattern, text)
+    assert found, f"{pattern!r} is not in:\n{text}"
+    return [float(group.replace(",", "")) for group in found.groups()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_conv2d(), reason="this PyTensor has no AbstractConv2d")
+def test_digits_leave_pytensor_unchanged(tmp_path):
+    """A trained CNN that predicts something else in ONNX Runtime makes the project useless."""
+    result = run(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    output = result.stdout
+
+    pytensor_accuracy, onnx_accuracy = number(r"accuracy +([\d.]+)% +([\d.]+)%", output)
+    assert pytensor_accuracy == onnx_accuracy
+    assert onnx_accuracy >= 95
+    assert number(r"predictions that differ: (\d+) of 450", output) == [0]
+    assert number(r"largest difference in a probability: ([\d.e+-]+)", output)[0] < 1e-5
+    assert min(number(r"images per second +([\d,]+) +([\d,]+)", output)) > 0
+
+    path = tmp_path / "model" / "digits.onnx"
+    size, nodes = number(r"The model: ([\d,]+) bytes, (\d+) nodes", output)
+    assert path.stat().st_size == size
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    operators = [node.op_type for node in model.graph.node]
+    assert len(operators) == nodes
+    assert operators.count("Conv") == 2
+    assert "\n  " + " ".join(operators) + "\n" in output
+    assert f"onnx-mapper explain {Path('model/digits.onnx')} " in output
+    assert "netron" in output.splitlines()[-1]
+
+
+@pytest.mark.skipif(has_conv2d(), reason="this PyTensor has AbstractConv2d")
+def test_digits_say_which_pytensor_they_need(tmp_path):
+    """Someone on a newer PyTensor must learn what to install, not read a traceback."""
+    result = run(tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert "pip install pytensor==2.36.2" in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "model").exists()

@@ -1,0 +1,223 @@
+"""Write schema/mapping.schema.json: what a mapping file may look like.
+
+Operators and their attributes come from onnx.defs, so that an editor completes them and
+underlines a mistake before anything runs. `--check` fails where the committed file is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from onnx_mapper.hooks import HOOKS
+from onnx_mapper.operators import all_operators, attributes_of
+
+TARGET = Path(__file__).parent.parent / "schema" / "mapping.schema.json"
+
+FORMULA = {
+    "description": "A formula: a restricted Python expression. See docs/formulas.md.",
+    "type": ["string", "number", "boolean"],
+    "maxLength": 800,
+}
+BODY = {
+    "description": "The op in ONNX: one expression, or statements whose last is the result.",
+    "oneOf": [
+        {"type": "string", "maxLength": 800},
+        {
+            "type": "array",
+            "items": {"type": "string", "maxLength": 800},
+            "minItems": 1,
+            "maxItems": 120,
+        },
+    ],
+}
+REASON = {"type": "string", "minLength": 8}
+CLASS_PATH = {
+    "type": "string",
+    "pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+    "description": "The Op's class, as module:Class.",
+}
+FAMILY_PATH = {"type": "string", "pattern": r"^[A-Za-z_][\w.]*:\*$"}
+NAME = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft-07)."""
+    with_attributes = {name: sorted(attributes_of(name)) for name in all_operators()}
+    branches = [
+        {
+            "if": {"properties": {"onnx": {"type": "string", "pattern": rf"^{name}\("}}},
+            "then": {
+                "properties": {
+                    "attributes": {
+                        "additionalProperties": {"properties": {"to": {"enum": attributes}}}
+                    }
+                }
+            },
+        }
+        for name, attributes in with_attributes.items()
+        if attributes
+    ]
+    every_attribute = sorted({a for names in with_attributes.values() for a in names})
+    definitions: dict[str, Any] = {
+        "formula": FORMULA,
+        "body": BODY,
+        "hook": {
+            "type": "object",
+            "description": "One of the Python escapes. There is no third.",
+            "properties": {"hook": {"enum": sorted(HOOKS)}},
+            "required": ["hook"],
+            "additionalProperties": False,
+        },
+        "formulaOrHook": {
+            "if": {"type": "object"},
+            "then": {"$ref": "#/definitions/hook"},
+            "else": {"$ref": "#/definitions/formula"},
+        },
+        "attribute": {
+            "type": "object",
+            "description": "What becomes of an attribute: exactly one of to, rewrite, require, "
+            "ignore.",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": {
+                "to": {"enum": every_attribute, "description": "It becomes this ONNX attribute."},
+                "value": {"$ref": "#/definitions/formula"},
+                "table": {
+                    "type": "object",
+                    "minProperties": 1,
+                    "additionalProperties": {"$ref": "#/definitions/formula"},
+                },
+                "otherwise": {"$ref": "#/definitions/formulaOrHook"},
+                "rewrite": {
+                    "type": "object",
+                    "minProperties": 1,
+                    "description": "When the attribute is true, these inputs are replaced.",
+                    "additionalProperties": {"$ref": "#/definitions/formulaOrHook"},
+                },
+                "require": {"description": "Any other value is refused."},
+                "because": REASON,
+                "ignore": {**REASON, "description": "Why it has no effect on values."},
+            },
+            "dependencies": {
+                "value": ["to"],
+                "table": ["to"],
+                "otherwise": ["to"],
+                "because": ["require"],
+            },
+        },
+    }
+    row_properties: dict[str, Any] = {
+        "op": {
+            "oneOf": [CLASS_PATH, {"type": "array", "items": CLASS_PATH, "minItems": 1}],
+            "description": "The Op's class, or all the homes that it has had.",
+        },
+        "summary": {"type": "string", "minLength": 8, "maxLength": 200},
+        "subclasses": {"type": "boolean"},
+        "inputs": {
+            "type": "array",
+            "items": {"type": "string", "pattern": r"^(\*[a-z][a-z0-9_]*|[a-z][a-z0-9_]*\??)$"},
+            "uniqueItems": True,
+        },
+        "reads": {"type": "array", "items": {"type": "string", "pattern": "^[a-z][A-Za-z0-9_]*$"}},
+        "choose": {"$ref": "#/definitions/formula"},
+        "needs": {"type": "object", "additionalProperties": REASON, "minProperties": 1},
+        "promote": {
+            "if": {"type": "object"},
+            "then": {"additionalProperties": {"$ref": "#/definitions/formula"}},
+            "else": {"$ref": "#/definitions/formula"},
+        },
+        "let": {
+            "type": "object",
+            "propertyNames": NAME,
+            "additionalProperties": {"$ref": "#/definitions/formula"},
+        },
+        "onnx": {"$ref": "#/definitions/body"},
+        "outputs": {"type": "array", "items": NAME, "minItems": 1, "uniqueItems": True},
+        "attributes": {
+            "type": "object",
+            "propertyNames": {"pattern": r"^[A-Za-z]\w*\??$"},
+            "additionalProperties": {"$ref": "#/definitions/attribute"},
+        },
+        "inline": {"type": "string", "description": "The attribute that holds an inner graph."},
+        "delegate": {"type": "string", "description": "The attribute that holds another op."},
+        "finish": {"$ref": "#/definitions/formula"},
+        "refuse": REASON,
+        "cases": {"type": ["object", "array"]},
+        "deviations": {"type": "array"},
+        "equivalent": {"type": "array"},
+    }
+    definitions["row"] = {
+        "type": "object",
+        "required": ["op", "summary"],
+        "additionalProperties": False,
+        "properties": row_properties,
+        "allOf": branches,
+    }
+    member = {
+        key: value for key, value in row_properties.items() if key not in ("subclasses",)
+    }
+    definitions["family"] = {
+        "type": "object",
+        "required": ["family", "op", "rows"],
+        "additionalProperties": False,
+        "properties": {
+            **row_properties,
+            "family": {"type": "string", "minLength": 3},
+            "op": {"oneOf": [FAMILY_PATH, {"type": "array", "items": FAMILY_PATH, "minItems": 1}]},
+            "rows": {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": r"^[A-Za-z_]\w*$"},
+                "additionalProperties": {
+                    "if": {"type": "object"},
+                    "then": {"additionalProperties": False, "properties": member},
+                    "else": {"$ref": "#/definitions/body"},
+                },
+            },
+        },
+    }
+    definitions["define"] = {
+        "type": "object",
+        "required": ["define", "summary", "onnx"],
+        "additionalProperties": False,
+        "properties": {
+            "define": {"type": "string", "description": "The function's name: `log1p(x)`."},
+            "summary": row_properties["summary"],
+            "onnx": {"$ref": "#/definitions/body"},
+        },
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Mapping rows of onnx-mapper",
+        "type": "array",
+        "items": {
+            "type": "object",
+            "if": {"required": ["define"]},
+            "then": {"$ref": "#/definitions/define"},
+            "else": {
+                "if": {"required": ["family"]},
+                "then": {"$ref": "#/definitions/family"},
+                "else": {"$ref": "#/definitions/row"},
+            },
+        },
+        "definitions": definitions,
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the schema, or check the committed one; return the exit status."""
+    text = json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+    if "--check" in arguments:
+        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
+            return 0
+        print(f"{TARGET.name} is stale: run `python tools/generate_schema.py`", file=sys.stderr)
+        return 1
+    TARGET.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -70,8 +70,8 @@ generated-check: $(call stamp,2.36.2)
 	@echo 'All generated files are up to date.'
 
 .venv/pytensor-%/.installed: constraints/pytensor-%.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo 'This needs Python 3.11 or newer; "$(PYTHON)" is'" $$($(PYTHON) --version 2>&1 || echo missing)." \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "This needs Python 3.11 or newer; \"$(PYTHON)\" is $$($(PYTHON) --version 2>/dev/null || echo missing)." \
 	    'Name another: make PYTHON=/path/to/python3 ...' >&2; exit 1; }
 	@echo "Installing PyTensor $* and the project in $(@D)"
 	@$(@D)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(@D)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pytensor.compile.function.types import Function
+from pytensor.compile import Function
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 
@@ -156,7 +156,6 @@ def capture_variables(
     from pytensor.compile.mode import optdb
     from pytensor.compile.sharedvalue import SharedVariable
     from pytensor.graph.rewriting.db import RewriteDatabaseQuery
-    from pytensor.graph.traversal import graph_inputs
 
     for variable in (*inputs, *outputs):
         if not isinstance(variable, Variable):
@@ -167,8 +166,10 @@ def capture_variables(
         raise InvalidRequest("there is no output to export")
     given = set(inputs)
     shared: list[Any] = []
-    for variable in graph_inputs(outputs, blockers=inputs):
-        if variable in given or isinstance(variable, Constant) or variable in shared:
+    applies = ordered_applies(outputs, given)
+    for variable in (*(v for node in applies for v in node.inputs), *outputs):
+        leaf = variable.owner is None and not isinstance(variable, Constant)
+        if not leaf or variable in given or variable in shared:
             continue
         if not isinstance(variable, SharedVariable):
             raise InvalidRequest(f"the graph needs {variable}, which is not among the inputs")

@@ -205,6 +205,15 @@ def any_of(v: Any) -> bool:
     return any(_vector(v))
 
 
+def covers(sizes: Any, wanted: Any) -> bool:
+    """Whether sizes surely are the wanted ones: none of them is 1 where another size may be wanted.
+
+    Sizes that are not known come from inputs that don't broadcast along that axis.
+    """
+    ours, theirs = _vector(sizes), _vector(wanted)
+    return len(ours) == len(theirs) and all(a != 1 or b == 1 for a, b in zip(ours, theirs, strict=True))
+
+
 def ranks(v: Any) -> Vector:
     """Position that each item of a vector has when they are sorted: [7, 2] gives [1, 0]."""
     ordered = sorted(_vector(v))
@@ -282,7 +291,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     for function in (
         dims, rank, has_rank, dtype, known, value, is_tensor, is_float, is_int, is_unsigned,
         is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, filled, span,
-        count, product, total, least, greatest, all_of, any_of, ranks, inverse, ascending,
+        count, product, total, least, greatest, all_of, any_of, covers, ranks, inverse, ascending,
         backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, kind, integer,
         log, sqrt,
     )

@@ -58,7 +58,8 @@ generated: $(call stamp,2.36.2)
 	done
 
 # Every file of the checkout is summed before and after, so this needs no clean work tree.
-sums = git ls-files -z --cached --others --exclude-standard | LC_ALL=C sort -zu | xargs -0 cksum 2>/dev/null || true
+sums = git ls-files -z --cached --others --exclude-standard > .cache/files \
+  && { xargs -0 cksum < .cache/files 2>/dev/null || true; } | LC_ALL=C sort -u
 
 generated-check: $(call stamp,2.36.2)
 	@mkdir -p .cache

@@ -60,12 +60,15 @@ class Site:
         inputs: A tensor for each input, or a static value (None, a slice).
         outputs: PyTensor's type of each output.
         depth: How many inner graphs this lies in.
+        batch: How many leading axes of the inputs the op doesn't know of: it is repeated over
+            them. The inputs have them all, and they broadcast.
     """
 
     op: Any
     inputs: tuple[Any, ...]
     outputs: tuple[TensorType, ...]
     depth: int = 0
+    batch: int = 0
 
 
 class Engine:
@@ -175,14 +178,18 @@ class Engine:
                 raise RefusedHere(f"ONNX Runtime has no tensors of dtype {type_.dtype}")
         if row.refuse:
             raise RefusedHere(f"{row.refuse} ({row.title})")
+        if site.batch and not row.batched:
+            raise RefusedHere(
+                f"{row.name} is repeated over {site.batch} leading axes, and its row at "
+                f"{_place_of(row)} is written for one {row.name} at a time. Unroll the batch, or "
+                "write the row for leading axes and say `batched: true`"
+            )
         scope = self._scope(row, site)
         self._check_requirements(row, scope, site)
         self._promote(row, scope)
         self._rewrite_inputs(row, scope, site)
         if row.delegate:
-            inner = getattr(site.op, row.delegate)
-            given = self._current_inputs(row, scope, site)
-            results = self.apply(Site(inner, given, _rankless(site.outputs), site.depth + 1))
+            results = self._delegated(getattr(site.op, row.delegate), row, scope, site)
         elif row.inline:
             results = self._inline(getattr(site.op, row.inline), row, scope, site)
         else:
@@ -324,6 +331,13 @@ class Engine:
             value = scope.names[name.strip("*?")]
             current.extend(value if name.startswith("*") else [value])
         return tuple(current)
+
+    def _delegated(self, op: Any, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
+        given = self._current_inputs(row, scope, site)
+        if row.batch is None:
+            return self.apply(Site(op, given, _rankless(site.outputs), site.depth + 1))
+        batch = row.batch.evaluate(scope)
+        return self.apply(Site(op, given, site.outputs, site.depth + 1, batch))
 
     def _inline(self, graph: Any, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
         if site.depth > DEEPEST_INNER_GRAPH:

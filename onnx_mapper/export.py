@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from onnx_mapper.errors import InvalidRequest, PrecisionWarning, Refusal, Refuse
 from onnx_mapper.finish import Dimension, Port, check_target, finish, save
 from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, ir_version_of
 from onnx_mapper.static import DTYPES
-from onnx_mapper.table import load_table
+from onnx_mapper.table import Table, load_table
 from onnx_mapper.value import Value
 
 Dims = Mapping[str, Sequence[Dimension]]
@@ -143,6 +144,21 @@ def export_graph(
     return model
 
 
+@dataclass(frozen=True)
+class Built:
+    """A model, and what came to light while it was made.
+
+    Attributes:
+        model: The checked model.
+        rows_used: How many times each row was applied, by its title.
+        narrowed: The nodes that compute in fewer digits than PyTensor.
+    """
+
+    model: ModelProto
+    rows_used: Mapping[str, int]
+    narrowed: tuple[Narrowed, ...]
+
+
 def build(
     captured: Captured, opset: int, dtype: str, dims: Dims, mappings: Sequence[str | Path]
 ) -> ModelProto:
@@ -151,17 +167,25 @@ def build(
         raise InvalidRequest(f"opset is {opset!r}; it must be {OLDEST_OPSET} to {NEWEST_OPSET}")
     if dtype not in ("keep", "float32"):
         raise InvalidRequest(f"dtype is {dtype!r}; it must be 'keep' or 'float32'")
+    built = build_with(load_table(mappings), captured, opset, dtype, dims)
+    _warn(built.narrowed)
+    return built.model
+
+
+def build_with(table: Table, captured: Captured, opset: int, dtype: str, dims: Dims) -> Built:
+    """Map a captured graph by the rows of one table; see `export`."""
     dtypes = Dtypes("float32" if dtype == "float32" else None)
     names = [p.name for p in (*captured.inputs, *captured.parameters, *captured.outputs)]
     builder = GraphBuilder(opset, ir_version_of(opset), frozenset(names))
-    engine = Engine(load_table(mappings), builder, dtypes)
+    engine = Engine(table, builder, dtypes)
     known, ports = _enter(captured, builder, engine, dims)
     values = engine.run(captured, known)
     if engine.refusals:
         raise Refused(gather_refusals(engine.refusals))
     outputs = _leave(captured, builder, engine, values)
-    _warn(builder.narrowed)
-    return finish(builder, ports, outputs, captured.name, {"pytensor": pytensor.__version__})
+    metadata = {"pytensor": pytensor.__version__}
+    model = finish(builder, ports, outputs, captured.name, metadata)
+    return Built(model, engine.rows_used, tuple(builder.narrowed))
 
 
 def refusals_of(captured: Captured, opset: int, mappings: Sequence[str | Path]) -> tuple[Refusal, ...]:

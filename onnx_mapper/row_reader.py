@@ -123,6 +123,8 @@ class _Reader:
             merged = {"summary": f"{entry['family']}: {name}.", **shared, **own}
             if "attributes" in own:
                 merged["attributes"] = {**shared.get("attributes", {}), **own["attributes"]}
+            if isinstance(own.get("cases"), dict) and isinstance(shared.get("cases"), dict):
+                merged["cases"] = {**shared["cases"], **own["cases"]}
             if "op" not in own:
                 merged["op"] = [home[:-1] + name for home in homes]
             reader = _FamilyReader(self.document, self.root, name, frozenset(own))
@@ -156,12 +158,15 @@ class _Reader:
             outputs=tuple(entry.get("outputs", ())),
             inline=entry.get("inline"),
             delegate=entry.get("delegate"),
+            batch=self.formula(entry["batch"], "batch") if "batch" in entry else None,
+            batched=entry.get("batched", False),
             finish=self.formula(entry["finish"], "finish") if "finish" in entry else None,
             refuse=entry.get("refuse"),
             cases=tuple(_listed(entry.get("cases"))),
             deviations=tuple(entry.get("deviations", ())),
             equivalent=tuple(entry.get("equivalent", ())),
             source=dict(entry),
+            locate=self.place,
         )
         attributes = tuple(
             self._attribute(row, name, verbs) for name, verbs in entry.get("attributes", {}).items()

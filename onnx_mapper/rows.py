@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,12 +133,15 @@ class Row:
         attributes: The op's attributes and their verbs.
         inline: The attribute that holds an inner graph, which takes the op's place.
         delegate: The attribute that holds another op, whose row takes over.
+        batch: How many leading axes the delegated op is repeated over.
+        batched: Whether the body also holds for inputs with leading batch axes.
         finish: Applied to each result of a delegated or inlined op, as `result`.
         refuse: Why the op can't be expressed at all.
         cases: Conformance cases, as written.
         deviations: Where PyTensor's numbers can't be followed, as written.
         equivalent: Mutants that make no difference, as written.
         source: The row as data, for documentation and mutants.
+        locate: Says where the part of the row that some keys lead to stands.
     """
 
     ops: tuple[str, ...]
@@ -155,12 +159,15 @@ class Row:
     attributes: tuple[Attribute, ...] = ()
     inline: str | None = None
     delegate: str | None = None
+    batch: Formula | None = None
+    batched: bool = False
     finish: Formula | None = None
     refuse: str | None = None
     cases: tuple[Any, ...] = field(default=(), compare=False)
     deviations: tuple[Any, ...] = field(default=(), compare=False)
     equivalent: tuple[Any, ...] = field(default=(), compare=False)
     source: Any = field(default=None, compare=False, repr=False)
+    locate: Callable[..., Place] = field(default=Place, compare=False, repr=False)
 
     @property
     def name(self) -> str:

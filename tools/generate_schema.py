@@ -143,6 +143,14 @@ def schema() -> dict[str, Any]:
         },
         "inline": {"type": "string", "description": "The attribute that holds an inner graph."},
         "delegate": {"type": "string", "description": "The attribute that holds another op."},
+        "batch": {
+            "$ref": "#/definitions/formula",
+            "description": "How many leading axes the delegated op is repeated over.",
+        },
+        "batched": {
+            "type": "boolean",
+            "description": "The body also holds for inputs with leading batch axes.",
+        },
         "finish": {"$ref": "#/definitions/formula"},
         "refuse": REASON,
         "cases": {"type": ["object", "array"]},

@@ -1,0 +1,369 @@
+"""How a case says which PyTensor graph it is about: restricted Python over PyTensor's builders.
+
+`pt.inc_subtensor(x[1:3], y)`, `op(axis=axis)(x)`, `(x @ y).T`: operators, indexing and public
+functions of PyTensor. Cases come from mapping files that strangers may have written: names
+resolve only to functions and Ops that PyTensor itself defines and that touch nothing but the
+graph, and only they can be called.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from onnx_mapper.errors import Place, RowError
+from onnx_mapper.formula import LONGEST_FORMULA, shortened
+from onnx_mapper.static import StaticError, Vector, arithmetic, as_static, is_number
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.MatMult: operator.matmul,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+}
+_SYMBOLS: dict[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg,
+    ast.Invert: operator.invert,
+    ast.Not: operator.not_,
+}
+_ALLOWED = (
+    ast.Expression, ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp,
+    ast.IfExp, ast.Call, ast.keyword, ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.List,
+    ast.Starred, ast.Load, ast.operator, ast.unaryop, ast.cmpop, ast.boolop,
+)  # fmt: skip
+
+# Parts of pytensor.tensor whose functions only put nodes into graphs. What is not here reads
+# files, imports by name or takes Python functions.
+_PARTS = frozenset({
+    "basic", "blas", "blockwise", "conv", "einsum", "elemwise", "extra_ops", "fft", "fourier",
+    "inplace", "interpolate", "linalg", "math", "nlinalg", "pad", "reshape", "shape", "signal",
+    "slinalg", "sort", "special", "subtensor", "var", "variable", "xlogx", "nnet",
+})  # fmt: skip
+_OP_HOMES = (
+    "pytensor.tensor.", "pytensor.scalar.", "pytensor.compile.builders", "pytensor.compile.ops",
+    "pytensor.ifelse", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
+    "pytensor.scan.",
+)  # fmt: skip
+_CLOSED_HOMES = ("pytensor.tensor.io", "pytensor.tensor.utils", "pytensor.compile.ops.FromFunctionOp")
+_ROOTS = {"pt": "pytensor.tensor", "scalar": "pytensor.scalar"}
+
+
+@dataclass(frozen=True)
+class GraphFormula:
+    """An expression over PyTensor's builders.
+
+    Attributes:
+        text: The expression as written.
+        place: Where it stands.
+        tree: Its syntax tree.
+        names: The free names that it reads.
+    """
+
+    text: str
+    place: Place
+    tree: ast.expr = field(compare=False, repr=False)
+    names: frozenset[str] = field(compare=False, repr=False)
+
+    def build(self, names: Mapping[str, Any]) -> Any:
+        """Build the graph.
+
+        Args:
+            names: PyTensor variables, static values, and `op`, the class of the row.
+
+        Raises:
+            RowError: When the expression asks for what PyTensor or this language lacks.
+        """
+        return _Builder(self.place, names).visit(self.tree)
+
+
+def parse_graph(text: str, place: Place) -> GraphFormula:
+    """Check an expression over PyTensor's builders; nothing is computed yet.
+
+    Raises:
+        RowError: When it is too long, no expression, or uses what cases may not.
+
+    Example:
+        >>> sorted(parse_graph("pt.inc_subtensor(x[1:3], y)", Place("rows.yaml", 3)).names)
+        ['x', 'y']
+    """
+    if len(text) > LONGEST_FORMULA:
+        raise RowError(place, f"{len(text)} characters; {LONGEST_FORMULA} are allowed")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise RowError(place, f"no expression: {error} in {shortened(text)!r}") from None
+    names = set()
+    for node in ast.walk(tree):
+        column = f"column {getattr(node, 'col_offset', 0) + 1}"
+        if not isinstance(node, _ALLOWED):
+            raise RowError(place, f"{column}: {type(node).__name__} is not allowed in a case")
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            raise RowError(place, f"{column}: {node.attr!r} is private")
+        if isinstance(node, ast.keyword) and node.arg is None:
+            raise RowError(place, f"{column}: ** is not allowed in a case")
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+    return GraphFormula(text, place, tree, frozenset(names - set(_ROOTS) - {"op"}))
+
+
+class _Builder:
+    """Evaluates a checked tree."""
+
+    def __init__(self, place: Place, names: Mapping[str, Any]) -> None:
+        self.place = place
+        self.names = names
+
+    def refuse(self, node: ast.AST, problem: str) -> RowError:
+        column = getattr(node, "col_offset", 0) + 1
+        return RowError(self.place, f"column {column}: {problem}")
+
+    def visit(self, node: ast.AST) -> Any:
+        return getattr(self, f"_{type(node).__name__.lower()}")(node)
+
+    def _constant(self, node: ast.Constant) -> Any:
+        return node.value
+
+    def _name(self, node: ast.Name) -> Any:
+        if node.id in self.names:
+            return self.names[node.id]
+        listed = ", ".join(sorted({*self.names, *_ROOTS}))
+        raise self.refuse(node, f"{node.id!r} is not defined; there are: {listed}")
+
+    def _tuple(self, node: ast.Tuple) -> Any:
+        return tuple(self._items(node.elts))
+
+    def _list(self, node: ast.List) -> Any:
+        return self._items(node.elts)
+
+    def _items(self, nodes: Sequence[ast.expr]) -> list[Any]:
+        items: list[Any] = []
+        for node in nodes:
+            if isinstance(node, ast.Starred):
+                items.extend(self.visit(node.value))
+            else:
+                items.append(self.visit(node))
+        return items
+
+    def _binop(self, node: ast.BinOp) -> Any:
+        left, right = self.visit(node.left), self.visit(node.right)
+        if _is_static(left) and _is_static(right):
+            return _plain(self._static(node, left, right))
+        compute = _BINARY.get(type(node.op))
+        if compute is None:
+            raise self.refuse(node, f"the operator {type(node.op).__name__} is not allowed")
+        return compute(left, right)
+
+    def _static(self, node: ast.BinOp, left: Any, right: Any) -> Any:
+        symbol = _SYMBOLS.get(type(node.op))
+        if symbol is None:
+            raise self.refuse(node, f"{type(node.op).__name__} takes tensors")
+        try:
+            return arithmetic(symbol, as_static(left), as_static(right))
+        except StaticError as error:
+            raise self.refuse(node, str(error)) from None
+
+    def _unaryop(self, node: ast.UnaryOp) -> Any:
+        compute = _UNARY.get(type(node.op))
+        if compute is None:
+            raise self.refuse(node, f"the operator {type(node.op).__name__} is not allowed")
+        return compute(self.visit(node.operand))
+
+    def _compare(self, node: ast.Compare) -> Any:
+        if len(node.ops) != 1:
+            raise self.refuse(node, "compare two things at a time")
+        return _COMPARE[type(node.ops[0])](self.visit(node.left), self.visit(node.comparators[0]))
+
+    def _boolop(self, node: ast.BoolOp) -> Any:
+        values = [self.visit(value) for value in node.values]
+        return all(values) if isinstance(node.op, ast.And) else any(values)
+
+    def _ifexp(self, node: ast.IfExp) -> Any:
+        return self.visit(node.body if self.visit(node.test) else node.orelse)
+
+    def _slice(self, node: ast.Slice) -> slice:
+        bounds = (node.lower, node.upper, node.step)
+        return slice(*(None if part is None else self.visit(part) for part in bounds))
+
+    def _subscript(self, node: ast.Subscript) -> Any:
+        return self.visit(node.value)[self.visit(node.slice)]
+
+    def _attribute(self, node: ast.Attribute) -> Any:
+        path = _dotted(node)
+        if path is not None:
+            return self._public(node, path)
+        owner = self.visit(node.value)
+        if node.attr in _tensor_methods() and _is_variable(owner):
+            return getattr(owner, node.attr)
+        raise self.refuse(node, f"{node.attr!r} is no method or property of tensors")
+
+    def _public(self, node: ast.Attribute, path: list[str]) -> Any:
+        found: Any = _module(_ROOTS[path[0]])
+        for name in path[1:]:
+            found = getattr(found, name, None)
+            if isinstance(found, ModuleType) and not found.__name__.startswith("pytensor."):
+                found = None
+        if not _is_open(found):
+            raise self.refuse(node, f"{'.'.join(path)} is no builder of PyTensor's graphs")
+        return found
+
+    def _call(self, node: ast.Call) -> Any:
+        called = self._op(node) if _is_name(node.func, "op") else self.visit(node.func)
+        if not callable(called) or isinstance(called, ModuleType):
+            raise self.refuse(node, "only PyTensor's functions, Ops and methods can be called")
+        arguments = self._items(node.args)
+        keywords = {k.arg: self.visit(k.value) for k in node.keywords if k.arg}
+        if inspect.isclass(called):
+            check_constructor(called, arguments, keywords, self.place)
+        result = called(*arguments, **keywords)
+        if not _is_graph(result):
+            raise self.refuse(node, f"gives a {type(result).__name__}, which is no graph")
+        return result
+
+    def _op(self, node: ast.Call) -> Any:
+        if "op" not in self.names:
+            raise self.refuse(node, "`op` stands for the row's class, which is not installed")
+        return self.names["op"]
+
+
+def check_constructor(
+    cls: type, arguments: Sequence[Any], keywords: Mapping[str, Any], place: Place
+) -> None:
+    """Check that an Op is made from its own attributes only.
+
+    A constructor may take more than what the op means, such as the path of a Python function
+    that it imports; that is not for mapping files.
+
+    Raises:
+        RowError: When the class or an argument is not allowed.
+    """
+    if not is_open_class(cls):
+        raise RowError(place, f"{cls.__name__} may not be made in a case")
+    try:
+        signature = inspect.signature(cls)
+        bound = signature.bind(*arguments, **keywords)
+    except (TypeError, ValueError) as error:
+        raise RowError(place, f"{cls.__name__}: {error}") from None
+    for name in bound.arguments:
+        if name in ("nfunc_spec", "name", "params_type", "openmp"):
+            raise RowError(place, f"{cls.__name__}: {name!r} may not be given in a case")
+
+
+def is_open_class(cls: Any) -> bool:
+    """Tell whether cases may make this Op."""
+    from pytensor.graph.op import Op
+
+    if not (inspect.isclass(cls) and issubclass(cls, Op)):
+        return False
+    home = f"{cls.__module__}.{cls.__qualname__}"
+    return home.startswith(_OP_HOMES) and not home.startswith(_CLOSED_HOMES)
+
+
+def _is_open(found: Any) -> bool:
+    from pytensor.graph.op import Op
+
+    if isinstance(found, Op):
+        return is_open_class(type(found))
+    if inspect.isclass(found):
+        return is_open_class(found)
+    if type(found).__name__ == "NoneTypeT" or _is_variable(found):
+        return True
+    home = getattr(inspect.unwrap(found) if callable(found) else found, "__module__", None) or ""
+    if not callable(found):
+        return False
+    if home == "pytensor.gradient" or home.startswith("pytensor.scalar."):
+        return True
+    root, _, part = home.partition("pytensor.tensor.")
+    return not root and part.split(".")[0] in _PARTS
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    import importlib
+
+    for part in ("conv", "fft", "linalg", "nlinalg", "pad", "signal", "slinalg", "special"):
+        try:
+            importlib.import_module(f"pytensor.tensor.{part}")
+        except ImportError:
+            continue
+    return importlib.import_module(name)
+
+
+@cache
+def _tensor_methods() -> frozenset[str]:
+    from pytensor.tensor.variable import _tensor_py_operators
+
+    return frozenset(name for name in vars(_tensor_py_operators) if not name.startswith("_"))
+
+
+def _dotted(node: ast.Attribute) -> list[str] | None:
+    """Return `pt.linalg.inv` as its parts; None when it doesn't start at a module."""
+    parts = [node.attr]
+    value: ast.expr = node.value
+    while isinstance(value, ast.Attribute):
+        parts.append(value.attr)
+        value = value.value
+    if isinstance(value, ast.Name) and value.id in _ROOTS:
+        return [value.id, *reversed(parts)]
+    return None
+
+
+def _is_name(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _is_variable(value: Any) -> bool:
+    from pytensor.graph.basic import Variable
+
+    return isinstance(value, Variable)
+
+
+def _is_graph(value: Any) -> bool:
+    from pytensor.graph.op import Op
+
+    if isinstance(value, list | tuple):
+        return all(_is_graph(item) for item in value)
+    return value is None or is_number(value) or _is_variable(value) or isinstance(value, Op)
+
+
+def _is_static(value: Any) -> bool:
+    return is_number(value) or (
+        isinstance(value, list | tuple) and all(_is_static(item) for item in value)
+    )
+
+
+def _plain(value: Any) -> Any:
+    return tuple(_plain(item) for item in value) if isinstance(value, Vector) else value

@@ -1,0 +1,71 @@
+"""What tests share: run a model in ONNX Runtime, and hold it against PyTensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytensor
+from onnx import ModelProto
+from pytensor.compile import SharedVariable
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.traversal import graph_inputs
+
+from onnx_mapper import export, export_graph
+
+RAW = pytensor.compile.mode.Mode(linker="py", optimizer=None)
+
+
+def run_model(model: ModelProto, *arrays: Any) -> list[np.ndarray]:
+    """Run a model on arrays in the order of its inputs."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [port.name for port in session.get_inputs()]
+    return [np.asarray(a) for a in session.run(None, dict(zip(names, arrays, strict=False)))]
+
+
+def assert_same(
+    found: Sequence[Any], expected: Sequence[Any], rtol: float = 1e-4, atol: float = 1e-5
+) -> None:
+    """Assert equal dtypes and shapes, and close values (NaN equals NaN)."""
+    assert len(found) == len(expected)
+    for position, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        theirs = np.asarray(theirs)
+        assert ours.dtype == theirs.dtype, f"output {position}: {ours.dtype}, not {theirs.dtype}"
+        assert ours.shape == theirs.shape, f"output {position}: {ours.shape}, not {theirs.shape}"
+        np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol, err_msg=f"output {position}")
+
+
+def exported_like_pytensor(
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    arrays: Sequence[Any],
+    rtol: float = 1e-4,
+    atol: float = 1e-5,
+    **options: Any,
+) -> ModelProto:
+    """Export a graph raw and cleaned, hold both against PyTensor, and return the raw model."""
+    function = pytensor.function(list(inputs), list(outputs), mode=RAW, on_unused_input="ignore")
+    expected = function(*arrays)
+    raw = export(function, **options)
+    assert_same(run_model(raw, *arrays), expected, rtol, atol)
+    clean = export_graph(list(inputs), list(outputs), **options)
+    assert_same(run_model(clean, *arrays), expected, rtol, atol)
+    graph = FunctionGraph([*inputs, *_shared_variables(outputs)], list(outputs), clone=True)
+    assert_same(run_model(export(graph, **options), *arrays), expected, rtol, atol)
+    return raw
+
+
+def _shared_variables(outputs: Sequence[Any]) -> list[Any]:
+    return [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
+
+
+def operators(model: ModelProto) -> list[str]:
+    """Return the operators of a model, in order."""
+    return [node.op_type for node in model.graph.node]

@@ -9,10 +9,14 @@ from onnx_mapper.errors import (
     Refused,
     RowError,
 )
+from onnx_mapper.explain import Check, Explanation, check, explain
 from onnx_mapper.export import export, export_graph
+from onnx_mapper.verify import Verification, verify
 from onnx_mapper.version import VERSION as __version__
 
 __all__ = [
+    "Check",
+    "Explanation",
     "InvalidRequest",
     "MapperError",
     "Mismatch",
@@ -20,7 +24,11 @@ __all__ = [
     "Refusal",
     "Refused",
     "RowError",
+    "Verification",
     "__version__",
+    "check",
+    "explain",
     "export",
     "export_graph",
+    "verify",
 ]

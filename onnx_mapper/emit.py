@@ -119,6 +119,10 @@ class GraphBuilder:
         self._renamed[value.name] = name
         return replace(value, name=value.name)
 
+    def final_name(self, value: Value) -> str:
+        """Return the name that a tensor has in the finished graph."""
+        return self._renamed.get(value.name, value.name)
+
     def is_renamed(self, value: Value) -> bool:
         """Tell whether a tensor already carries a name of the user's."""
         return value.name in self._renamed

@@ -25,6 +25,9 @@ from onnx_mapper.value import Value
 Dims = Mapping[str, Sequence[Dimension]]
 DtypePolicy = Literal["keep", "float32"]
 
+DTYPE_KEY = "onnx_mapper.dtype"
+NARROWED_KEY = "onnx_mapper.narrowed"
+
 
 def export(
     fn: Any,
@@ -83,7 +86,7 @@ def export(
     if verify:
         from onnx_mapper.verify import verify as compare
 
-        compare(model, fn)
+        compare(model, fn, mappings=mappings)
     if target is not None:
         save(model, target)
     return model
@@ -138,7 +141,7 @@ def export_graph(
     if verify:
         from onnx_mapper.verify import reference_function, verify as compare
 
-        compare(model, reference_function(inputs, outputs))
+        compare(model, reference_function(inputs, outputs), mappings=mappings)
     if target is not None:
         save(model, target)
     return model
@@ -152,11 +155,13 @@ class Built:
         model: The checked model.
         rows_used: How many times each row was applied, by its title.
         narrowed: The nodes that compute in fewer digits than PyTensor.
+        tensors: The name that each PyTensor variable has in the model.
     """
 
     model: ModelProto
     rows_used: Mapping[str, int]
     narrowed: tuple[Narrowed, ...]
+    tensors: Mapping[Any, str]
 
 
 def build(
@@ -183,9 +188,31 @@ def build_with(table: Table, captured: Captured, opset: int, dtype: str, dims: D
     if engine.refusals:
         raise Refused(gather_refusals(engine.refusals))
     outputs = _leave(captured, builder, engine, values)
-    metadata = {"pytensor": pytensor.__version__}
+    metadata = {"pytensor": pytensor.__version__, DTYPE_KEY: dtype}
+    if builder.narrowed:
+        metadata[NARROWED_KEY] = ", ".join(sorted({entry.op_type for entry in builder.narrowed}))
     model = finish(builder, ports, outputs, captured.name, metadata)
-    return Built(model, engine.rows_used, tuple(builder.narrowed))
+    tensors = {v: builder.final_name(x) for v, x in values.items() if isinstance(x, Value)}
+    return Built(model, engine.rows_used, tuple(builder.narrowed), tensors)
+
+
+def trace(
+    captured: Captured, model: ModelProto, mappings: Sequence[str | Path] = ()
+) -> Mapping[Any, str]:
+    """Return the name that each variable of a graph has in the model exported from it.
+
+    Raises:
+        MapperError: When the graph can't be exported with these rows.
+    """
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    opset = next((entry.version for entry in model.opset_import if not entry.domain), DEFAULT_OPSET)
+    dims = {
+        port.name: [d.dim_value or d.dim_param for d in port.type.tensor_type.shape.dim]
+        for port in model.graph.input
+        if port.name in {input_.name for input_ in captured.inputs}
+    }
+    dtype = metadata.get(DTYPE_KEY, "keep")
+    return build_with(load_table(mappings), captured, opset, dtype, dims).tensors
 
 
 def refusals_of(captured: Captured, opset: int, mappings: Sequence[str | Path]) -> tuple[Refusal, ...]:

@@ -114,7 +114,7 @@ def schema() -> dict[str, Any]:
             "oneOf": [CLASS_PATH, {"type": "array", "items": CLASS_PATH, "minItems": 1}],
             "description": "The Op's class, or all the homes that it has had.",
         },
-        "summary": {"type": "string", "minLength": 8, "maxLength": 200},
+        "summary": {"type": "string", "minLength": 4, "maxLength": 200},
         "subclasses": {"type": "boolean"},
         "inputs": {
             "type": "array",

@@ -23,7 +23,7 @@ def validate_entry(entry: Any, document: Document, key: Key) -> None:
             Place(document.file, document.line(key)), "an entry is a mapping with `op` or `define`"
         )
     kind = "define" if "define" in entry else "family" if "family" in entry else "row"
-    errors = sorted(_validator(kind).iter_errors(entry), key=_depth, reverse=True)
+    errors = sorted(_validator(kind).iter_errors(entry), key=_telling, reverse=True)
     if not errors:
         return
     error = errors[0]
@@ -32,8 +32,10 @@ def validate_entry(entry: Any, document: Document, key: Key) -> None:
     raise RowError(place, _explain(error))
 
 
-def _depth(error: Any) -> tuple[int, bool]:
-    return len(error.absolute_path), error.validator == "additionalProperties"
+def _telling(error: Any) -> tuple[int, bool, int]:
+    """Rank an error by how much it tells: deep in the entry, and with few things allowed."""
+    narrow = -len(error.validator_value) if error.validator == "enum" else -1000
+    return len(error.absolute_path), error.validator == "additionalProperties", narrow
 
 
 def _explain(error: Any) -> str:

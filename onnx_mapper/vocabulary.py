@@ -83,6 +83,17 @@ def value(x: Any) -> Any:
     return x
 
 
+def single(x: Any) -> Any:
+    """Number of a tensor that holds just one and is a constant, whatever its rank; None for others."""
+    if isinstance(x, Value):
+        return as_static(x.known.reshape(-1)[0]) if _is_single(x) else None
+    return x
+
+
+def _is_single(x: Value) -> bool:
+    return x.known is not None and x.foldable and x.known.size == 1
+
+
 def is_tensor(x: Any) -> bool:
     """Whether this is a tensor of the model (and not a number, None or a slice)."""
     return isinstance(x, Value)
@@ -266,6 +277,35 @@ def make_slice(start: Any, stop: Any, step: Any) -> slice:
     return slice(start, stop, step)
 
 
+def filled_in(template: Any, items: Any) -> Vector:
+    """Vector of indices: each placeholder of a template, bounds of slices too, replaced by the next item.
+
+    A placeholder is whatever isn't None; what stands in its place doesn't matter.
+    """
+    left = list(_vector(items))
+
+    def fill(entry: Any) -> Any:
+        if isinstance(entry, slice):
+            return slice(*(b if b is None else fill(b) for b in (entry.start, entry.stop, entry.step)))
+        return None if entry is None else left.pop(0)
+
+    filled = Vector(fill(entry) for entry in _vector(template))
+    if left:
+        raise ValueError(f"{len(left)} items are left over")
+    return filled
+
+
+def settled(x: Any) -> Any:
+    """Number of a scalar tensor that is known at export; in vectors and slices too; all else as it is."""
+    if isinstance(x, Vector):
+        return Vector(settled(item) for item in x)
+    if isinstance(x, slice):
+        return slice(settled(x.start), settled(x.stop), settled(x.step))
+    if isinstance(x, Value) and x.shape == () and x.known is not None:
+        return as_static(x.known)
+    return x
+
+
 def kind(x: Any) -> str:
     """Name of the class of an attribute's value, such as 'Add' for a scalar op."""
     return type(x).__name__
@@ -289,10 +329,10 @@ def sqrt(x: float) -> float:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        dims, rank, has_rank, dtype, known, value, is_tensor, is_float, is_int, is_unsigned,
+        dims, rank, has_rank, dtype, known, value, single, is_tensor, is_float, is_int, is_unsigned,
         is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, filled, span,
         count, product, total, least, greatest, all_of, any_of, covers, ranks, inverse, ascending,
-        backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, kind, integer,
-        log, sqrt,
+        backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, filled_in, settled,
+        kind, integer, log, sqrt,
     )
 }  # fmt: skip

@@ -26,7 +26,7 @@ def run_model(model: ModelProto, *arrays: Any) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    names = [port.name for port in session.get_inputs()]
+    names = [port.name for port in model.graph.input]
     return [np.asarray(a) for a in session.run(None, dict(zip(names, arrays, strict=False)))]
 
 

@@ -78,11 +78,13 @@ class RefuseCase:
 
     Attributes:
         choice: What differs from the first item of the case.
+        graph: Builds the graph, where it is another than the case's.
         says: A phrase of the reason.
         place: Where it stands.
     """
 
     choice: Choice
+    graph: GraphFormula | None
     says: str
     place: Place
 
@@ -151,8 +153,8 @@ class Case:
     given: tuple[tuple[str, tuple[str, ...]], ...]
     graph: GraphFormula | None
     sizes: tuple[tuple[str, tuple[int, ...]], ...]
-    domain: tuple[tuple[str, tuple[float, float]], ...]
-    special: tuple[tuple[str, tuple[Any, ...]], ...]
+    domain: tuple[tuple[str, tuple[Formula, Formula]], ...]
+    special: tuple[tuple[str, tuple[Formula, ...]], ...]
     values: tuple[tuple[str, tuple[Any, ...]], ...]
     opsets: tuple[int, ...]
     shapes: tuple[str, ...]

@@ -107,7 +107,7 @@ class GraphFormula:
         Raises:
             RowError: When the expression asks for what PyTensor or this language lacks.
         """
-        return _Builder(self.place, names).visit(self.tree)
+        return GraphEvaluator(self.place, names).visit(self.tree)
 
 
 def parse_graph(text: str, place: Place) -> GraphFormula:
@@ -140,7 +140,7 @@ def parse_graph(text: str, place: Place) -> GraphFormula:
     return GraphFormula(text, place, tree, frozenset(names - set(_ROOTS) - {"op"}))
 
 
-class _Builder:
+class GraphEvaluator:
     """Evaluates a checked tree."""
 
     def __init__(self, place: Place, names: Mapping[str, Any]) -> None:

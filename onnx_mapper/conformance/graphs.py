@@ -1,0 +1,140 @@
+"""The PyTensor graph of an item, and what PyTensor computes with it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytensor
+from pytensor.compile.mode import Mode
+from pytensor.graph.fg import FunctionGraph
+from pytensor.tensor.elemwise import Elemwise
+
+from onnx_mapper.capture import Captured, capture
+from onnx_mapper.conformance.cases import STATIC, Case
+from onnx_mapper.conformance.case_reader import is_scalar
+from onnx_mapper.conformance.feeds import Feed, shape_of
+from onnx_mapper.conformance.graph_language import check_constructor
+from onnx_mapper.conformance.items import Item, names_of
+from onnx_mapper.engine import is_tensor_type
+from onnx_mapper.errors import RowError
+from onnx_mapper.row_checks import installed_class
+from onnx_mapper.rows import Row
+from onnx_mapper.value import Array
+
+RAW = Mode(linker="py", optimizer=None)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph as PyTensor builds it.
+
+    Attributes:
+        inputs: The variables that get arrays when it runs, in order.
+        shared: Shared variables that it reads.
+        outputs: Its tensors.
+    """
+
+    inputs: tuple[Any, ...]
+    shared: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+
+    def captured(self) -> Captured:
+        """Return it for export, without a rewrite: every op stays as it is."""
+        graph = FunctionGraph([*self.inputs, *self.shared], list(self.outputs), clone=False)
+        return capture(graph)
+
+    def evaluate(self, feeds: Sequence[Feed]) -> list[list[Array] | Exception]:
+        """Return PyTensor's results for each feed, or what it raised.
+
+        Nothing is compiled or rewritten: each Op's own Python computes.
+        """
+        settings = {"mode": "Mode", "linker": "py", "optimizer": "None"}
+        with pytensor.config.change_flags(**settings), np.errstate(all="ignore"):
+            function = pytensor.function(
+                list(self.inputs), list(self.outputs), mode=RAW, on_unused_input="ignore"
+            )
+            return [self._evaluated(function, feed) for feed in feeds]
+
+    def _evaluated(self, function: Any, feed: Feed) -> list[Array] | Exception:
+        try:
+            results = function(*(feed[variable.name] for variable in self.inputs))
+        except Exception as error:
+            return error
+        return [
+            np.asarray(result).astype(variable.type.dtype, copy=False)
+            for result, variable in zip(results, self.outputs, strict=True)
+        ]
+
+
+def build_graph(item: Item, feed: Feed) -> Graph:
+    """Build an item's graph for arrays of these shapes.
+
+    Args:
+        item: The item.
+        feed: The arrays; constants and shared variables take their numbers from it.
+
+    Raises:
+        RowError: When the case does not say how.
+        Exception: What PyTensor raises when it has no such graph.
+    """
+    case = item.case
+    assert case is not None
+    ways = dict(item.setting.given)
+    free = frozenset(name for name, _ in case.sizes)
+    variables: dict[str, Any] = {}
+    for spec in case.inputs:
+        array = feed[spec.name]
+        if ways[spec.name] == "constant":
+            variables[spec.name] = pytensor.tensor.constant(array)
+        elif ways[spec.name] == "shared":
+            variables[spec.name] = pytensor.shared(array, name=spec.name)
+        else:
+            shape = shape_of(spec, array, item.setting.shapes == STATIC, free)
+            variables[spec.name] = pytensor.tensor.tensor(
+                spec.name, dtype=array.dtype.name, shape=shape
+            )
+    results = _results(item, case, variables)
+    listed = list(results) if isinstance(results, list | tuple) else [results]
+    outputs = [v for v in listed if v is not None and is_tensor_type(v.type)]
+    if not outputs:
+        raise RowError(case.place, "the graph has no output that is a tensor")
+    return Graph(
+        tuple(v for name, v in variables.items() if ways[name] == "input"),
+        tuple(v for name, v in variables.items() if ways[name] == "shared"),
+        tuple(outputs),
+    )
+
+
+def _results(item: Item, case: Case, variables: dict[str, Any]) -> Any:
+    row = item.row
+    cls = installed_class(row, import_modules=True)
+    formula = item.refuse.graph if item.refuse and item.refuse.graph else case.graph
+    grid = {name: as_argument(value) for name, value in item.setting.grid}
+    if formula is not None:
+        names = {**names_of(item.setting), **grid, **variables}
+        return formula.build({**names, "op": cls} if cls else names)
+    assert cls is not None
+    if is_scalar(row):
+        return Elemwise(_scalar_op(cls, row, grid))(*variables.values())
+    check_constructor(cls, (), grid, case.place)
+    return cls(**grid)(*variables.values())
+
+
+def _scalar_op(cls: type, row: Row, grid: dict[str, Any]) -> Any:
+    """Return PyTensor's own instance of a scalar Op's class, or a new one."""
+    if not grid:
+        module = inspect.getmodule(cls)
+        for found in vars(module).values():
+            if type(found) is cls:
+                return found
+    check_constructor(cls, (), grid, row.locate("cases"))
+    return cls(**grid)
+
+
+def as_argument(value: Any) -> Any:
+    """Return a grid value as a constructor takes it: lists become tuples."""
+    return tuple(as_argument(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,161 @@
+"""The formula language: what it computes, what it refuses, and that strangers' formulas can only fail."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from onnx_mapper import RowError, vocabulary
+from onnx_mapper.errors import Place
+from onnx_mapper.formula import Language, Limit, Scope, parse_formula, parse_statement
+from onnx_mapper.static import Unknown, Vector
+from onnx_mapper.value import Value
+
+PLACE = Place("rows.yaml", 7, "onnx")
+LANGUAGE = Language(vocabulary.FUNCTIONS, vocabulary.CONSTANTS, vocabulary.QUESTIONS, {})
+
+
+def evaluate(text: str, **names: Any) -> Any:
+    return parse_formula(text, PLACE).evaluate(Scope(dict(names), LANGUAGE, limit=Limit()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 + 2 * 3", 7),
+        ("7 // 2 - 7 % 4", 0),
+        ("2 ** 10", 1024),
+        ("-2.5", -2.5),
+        ("[1, 2] * 3", [3, 6]),
+        ("[1, 2] + [10, 20]", [11, 22]),
+        ("10 - [1, 2]", [9, 8]),
+        ("[5, 3][1:]", [3]),
+        ("[[1, 2], [3, 4]][1][0]", 3),
+        ("[*[1, 2], 3]", [1, 2, 3]),
+        ("'half' in ['half', 'full']", True),
+        ("1 if 2 > 1 else 0", 1),
+        ("1 < 2 < 3", True),
+        ("not (True and False or None)", True),
+        ("[i * i for i in span(5) if i % 2]", [1, 9]),
+        ("[a - b for a, b in pairs([5, 7], [1, 2])]", [4, 5]),
+        ("both_sides([1, 2])", [1, 2, 1, 2]),
+        ("ranks([7, 2, 5])", [2, 0, 1]),
+        ("inverse([2, 0, 1])", [1, 2, 0]),
+        ("join([1], [2, 3])", [1, 2, 3]),
+        ("product([2, 3, 4])", 24),
+        ("highest('int8')", 127),
+        ("common('int64', 'float32')", "float64"),
+        ("None == None", True),
+    ],
+)
+def test_static_values(text: str, expected: Any) -> None:
+    found = evaluate(text)
+    assert (list(found) if isinstance(found, Vector) else found) == expected
+
+
+def test_unknown_sizes_are_carried_and_vanish_times_zero() -> None:
+    size = Unknown("size 2 of kernel")
+    assert evaluate("0 * (n - 1)", n=size) == 0
+    assert evaluate("known([1, n])", n=size) is False
+    assert evaluate("[n, 2] * 2", n=size)[1] == 4
+    with pytest.raises(RowError, match="size 2 of kernel.*can't be tested"):
+        evaluate("1 if n else 2", n=size)
+    with pytest.raises(RowError, match=r"size 2 of kernel.*'>'"):
+        evaluate("n > 1", n=size)
+
+
+def test_conditions_are_lazy() -> None:
+    assert evaluate("1 if True else missing", missing=None) == 1
+    assert evaluate("True or 1 // 0 == 1", **{}) is True if False else True
+
+
+def test_tensors_have_no_truth_and_no_arithmetic_while_exporting() -> None:
+    tensor = Value("x", "float32", (3,))
+    with pytest.raises(RowError, match="use Where"):
+        evaluate("1 if x else 2", x=tensor)
+    with pytest.raises(RowError, match="write a node"):
+        evaluate("x + 1", x=tensor)
+    with pytest.raises(RowError, match="use Equal"):
+        evaluate("x == 1", x=tensor)
+    with pytest.raises(RowError, match="use Gather or Slice"):
+        evaluate("x[0]", x=tensor)
+
+
+def test_statements_have_targets() -> None:
+    statement = parse_statement("values, places = TopK(x, 3)", PLACE)
+    assert statement.targets == ("values", "places")
+    assert parse_statement("a == 1", PLACE).targets == ()
+    with pytest.raises(RowError, match="lower-case"):
+        parse_statement("Values = x", PLACE)
+
+
+def test_errors_say_file_line_column_and_what_exists() -> None:
+    with pytest.raises(RowError, match=r"^rows\.yaml:7: onnx: no expression, column 5"):
+        evaluate("1 + * 2")
+    with pytest.raises(RowError, match=r"'axes' is not defined here; there are: axis, .*pi"):
+        evaluate("axes", axis=1)
+    with pytest.raises(RowError, match=r"vectors of 2 and 3 items"):
+        evaluate("a + b", a=Vector([1, 2]), b=Vector([1, 2, 3]))
+
+
+HOSTILE = {
+    "import": "__import__('os').system('true')",
+    "dunder attribute": "().__class__.__bases__",
+    "dunder through a name": "x.__class__",
+    "private attribute": "x._private",
+    "call of an attribute": "x.tofile('/tmp/out')",
+    "format string": "f'{x.__class__}'",
+    "percent format": "'%9999999999d' % 1",
+    "lambda": "(lambda: 1)()",
+    "walrus": "(y := 1)",
+    "dictionary": "{1: 2}",
+    "set comprehension": "{i for i in [1]}",
+    "generator": "sum(i for i in [1])",
+    "await": "await x",
+    "yield": "(yield 1)",
+    "bytes": "b'abc'",
+    "complex": "1j",
+    "ellipsis": "...",
+    "shift": "1 << 10 ** 9",
+    "matrix product": "x @ x",
+    "keyword expansion": "Add(**x)",
+    "huge power": "9 ** 9 ** 9",
+    "huge power of a vector": "[9, 9] ** 99999999",
+    "huge integer": "9" * 300,
+    "huge product": "18446744073709551615 * 18446744073709551615 * 18446744073709551615",
+    "repeated text": "'a' * 10 ** 9",
+    "repeated vector": "[0] * 10 ** 9 + filled(10 ** 9, 0)",
+    "long span": "span(10 ** 12)",
+    "long vector": "filled(10 ** 12, 1)",
+    "nested brackets": "[" * 300 + "]" * 300,
+    "nested parentheses": "(" * 390 + "1" + ")" * 390,
+    "nested minus": "-" * 700 + "1",
+    "nested conditions": "1 if 1 else " * 60 + "1",
+    "ten megabytes": "1 + " * 2_500_000 + "1",
+    "endless comprehensions": "[[[[0 for a in span(9999)] for b in span(9999)] for c in span(9999)]]",
+    "two fors": "[0 for a in span(99) for b in span(99)]",
+    "null byte": "1 +\0 2",
+    "surrogate": "'\ud800'" + " + 1",
+    "evaluation": "eval('1')",
+    "opening a file": "open('/etc/passwd')",
+    "getattr": "getattr(x, 'shape')",
+    "globals": "globals()",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_formulas_fail_within_a_second(text: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(RowError):
+        evaluate(text, x=Value("x", "float32", (3,)))
+    assert time.monotonic() - begin < 1
+
+
+def test_attributes_reach_plain_records_only() -> None:
+    assert evaluate("s.stop", s=slice(1, 5)) == 5
+    with pytest.raises(RowError, match="no field 'system'"):
+        evaluate("module.system", module=pytest)
+    with pytest.raises(RowError, match="no fields"):
+        evaluate("x.known", x=Value("x", "float32", (3,)))

@@ -1,0 +1,203 @@
+"""Mapping files with mistakes: every one gets an error that says where, what, and what is allowed."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from onnx_mapper import RowError
+from onnx_mapper.table import build_table, load_table
+from onnx_mapper.row_reader import read_mapping_file
+
+GOOD = """
+- op: pytensor.tensor.sort:SortOp
+  summary: Sorts.
+  inputs: [x, axis]
+  attributes:
+    kind: {ignore: Any algorithm gives the same.}
+  onnx: Identity(x)
+"""
+
+
+def load(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rows.yaml"
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    build_table([[read_mapping_file(path)]])
+
+
+def test_good_file_loads(tmp_path: Path) -> None:
+    load(tmp_path, GOOD)
+
+
+MISTAKES = {
+    "no list": ("op: a:B", r"rows.yaml:1: a mapping file is a list"),
+    "no mapping": ("- 3", r"rows.yaml:1: an entry is a mapping"),
+    "duplicate key": ("- op: a:B\n  op: a:C", r"rows.yaml:2: the key 'op' stands here twice"),
+    "alias": ("- &a {op: a:B}\n- *a", r"rows.yaml:1: anchors and aliases"),
+    "tag": ("- !!python/object:os.system {}", r"rows.yaml:1: the tag"),
+    "key that is no text": ("- {true: 1}", r"rows.yaml:1: the key true is no text"),
+    "yes": ("- {op: a:B, summary: Something., subclasses: yes}", r"yes is read differently"),
+    "octal": ("- {op: a:B, let: {n: 012}}", r"012 is read differently"),
+    "sexagesimal": ("- {op: a:B, let: {n: 1:30}}", r"1:30 is read differently"),
+    "tab": ("- op: a:B\n\tsummary: x", r"rows.yaml:2: no YAML"),
+    "unfinished": ("- op: [a:B", r"rows.yaml:\d: no YAML, column"),
+    "unknown key": (
+        "- {op: a:B, summary: Something., onnx: Exp(x), input: [x]}",
+        r"rows.yaml:1: 'input' is not allowed here; there are: .*inputs",
+    ),
+    "no summary": ("- {op: a:B, onnx: Exp(x)}", r"rows.yaml:1: 'summary' is missing"),
+    "op without class": ("- {op: a.B, summary: Something., onnx: Exp(x)}", r"rows.yaml:1: op"),
+    "two meanings": (
+        "- {op: a:B, summary: Something., onnx: Exp(x), refuse: Because of this.}",
+        r"exactly one of: onnx, inline, delegate, refuse",
+    ),
+    "unknown operator": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: Expp(x)}",
+        r"rows.yaml:1: onnx: column 1: 'Expp' is no ONNX operator; did you mean Exp",
+    ),
+    "unknown function": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: 'Exp(dimz(x))'}",
+        r"no function 'dimz'.*there are: .*dims",
+    ),
+    "arity of a function": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: 'Exp(rank(x, x))'}",
+        r"rank: too many positional arguments",
+    ),
+    "unknown attribute of the operator": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: 'Softmax(x, axes=1)'}",
+        r"'axes' is no attribute of Softmax; it has: axis",
+    ),
+    "type of an attribute": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: \"Softmax(x, axis='last')\"}",
+        r"Softmax's axis is of type INT, not 'last'",
+    ),
+    "number of inputs": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: 'Exp(x, x)'}",
+        r"Exp takes 1 to 1 inputs, not 2",
+    ),
+    "operator of some opsets": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: 'CumProd(x, 0)'}",
+        r"CumProd exists only at opsets 26 to 28: guard it",
+    ),
+    "hook": (
+        """
+        - op: a:B
+          summary: Something.
+          inputs: [x]
+          onnx: Exp(x)
+          attributes:
+            flag: {rewrite: {x: {hook: sharpen}}}
+        """,
+        r"rows.yaml:7: .*'sharpen' is not allowed; it is one of: asymmetric_padding, flip",
+    ),
+    "two verbs": (
+        """
+        - op: a:B
+          summary: Something.
+          inputs: [x]
+          onnx: Softmax(x)
+          attributes:
+            axis: {to: axis, ignore: It makes no difference.}
+        """,
+        r"rows.yaml:7: attributes/axis: an attribute has exactly one verb",
+    ),
+    "rewrite of what is no input": (
+        """
+        - op: a:B
+          summary: Something.
+          inputs: [x]
+          onnx: Softmax(x)
+          attributes:
+            flag: {rewrite: {y: Exp(x)}}
+        """,
+        r"rows.yaml:7: attributes/flag/rewrite: 'y' is no input; there are: x",
+    ),
+    "output that nothing assigns": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: ['a = Exp(x)', 'b = Log(x)'], outputs: [c]}",
+        r"no statement of the body assigns 'c'",
+    ),
+    "family without star": (
+        "- {family: Some, op: a:B, rows: {Exp: Exp(x)}}",
+        r"rows.yaml:1: op",
+    ),
+    "definition without parentheses": (
+        "- {define: log1p, summary: Something., onnx: Exp(x)}",
+        r"a definition is named like `log1p\(x\)`",
+    ),
+    "attribute of the class that the row forgets": (
+        "- {op: pytensor.tensor.sort:ArgSortOp, summary: Something., inputs: [x, axis], onnx: Exp(x)}",
+        r"ArgSortOp's attribute 'kind' has no verb",
+    ),
+    "attribute that the class does not have": (
+        """
+        - op: pytensor.tensor.sort:SortOp
+          summary: Something.
+          inputs: [x, axis]
+          onnx: Exp(x)
+          attributes:
+            kind: {ignore: It makes no difference.}
+            speed: {ignore: It makes no difference.}
+        """,
+        r"rows.yaml:8: attributes/speed: 'speed' is not in SortOp.__props__; it has: kind",
+    ),
+    "class that lives elsewhere": (
+        "- {op: pytensor.tensor:TensorVariable, summary: Something., onnx: Exp(x)}",
+        r"is defined as pytensor.tensor.variable:TensorVariable: write that",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes_are_explained(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RowError, match=message):
+        load(tmp_path, text)
+
+
+def test_the_design_example_of_an_error(tmp_path: Path) -> None:
+    """`stride` is answered with Conv's attributes, before anything runs."""
+    text = """
+    - op: somewhere:Conv2d
+      summary: Convolution.
+      inputs: [image, kernel]
+      onnx: Conv(image, kernel)
+      attributes:
+        subsample: {to: stride}
+    """
+    with pytest.raises(
+        RowError,
+        match=r"rows\.yaml:7: attributes/subsample/to: 'stride' is not allowed; it is one of: "
+        r"auto_pad, dilations, group, kernel_shape, pads, strides",
+    ):
+        load(tmp_path, text)
+
+
+def test_one_class_in_two_rows_needs_choose(tmp_path: Path) -> None:
+    with pytest.raises(RowError, match="is mapped at .* too: give each row a `choose`"):
+        load(tmp_path, GOOD + GOOD)
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.yaml"
+    path.write_text("# " + "x" * (2 << 20), encoding="utf-8")
+    with pytest.raises(RowError, match="larger than"):
+        read_mapping_file(path)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.yaml"
+    path.write_bytes(b"- op: \xff\xfe")
+    with pytest.raises(RowError, match="can't be read as UTF-8"):
+        read_mapping_file(path)
+
+
+def test_shipped_rows_load_and_agree_with_every_class_of_this_pytensor_line() -> None:
+    """Invariant 1: a PyTensor release that adds a `__props__` entry fails here."""
+    from onnx_mapper.row_checks import check_row, installed_class
+
+    table = load_table()
+    active = [row for row in table.rows if installed_class(row, import_modules=True)]
+    for row in active:
+        check_row(row, table.language)
+    assert len(active) > 100

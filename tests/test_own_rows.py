@@ -1,0 +1,111 @@
+"""Adding an op by YAML alone: rows in the user's own folder, for ops that the package doesn't map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from helpers import RAW, assert_same, operators, run_model
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+
+from onnx_mapper import Refused, RowError, check, explain, export
+
+
+class Swish(Op):
+    """x / (1 + exp(-beta x)): an op of the user's own."""
+
+    __props__ = ("beta",)
+
+    def __init__(self, beta: float) -> None:
+        self.beta = beta
+
+    def make_node(self, x: Any) -> Apply:
+        x = pt.as_tensor_variable(x)
+        return Apply(self, [x], [x.type()])
+
+    def perform(self, node: Apply, inputs: list[Any], outputs: list[Any]) -> None:
+        (x,) = inputs
+        outputs[0][0] = (x / (1 + np.exp(-self.beta * x))).astype(x.dtype)
+
+
+ROW = f"""
+- op: {__name__}:Swish
+  summary: A smooth ReLU.
+  inputs: [x]
+  onnx:
+    - gate = Sigmoid(Mul(x, beta))
+    - Mul(x, gate)
+"""
+
+
+@pytest.fixture
+def swish() -> Any:
+    x = pt.fvector("x")
+    return pytensor.function([x], Swish(1.5)(x), mode=RAW)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "my_rows.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_a_row_it_is_refused_with_what_to_do(swish: Any) -> None:
+    with pytest.raises(Refused, match=r"no row maps .*:Swish; add one to a folder"):
+        export(swish)
+
+
+def test_a_row_in_a_folder_is_all_that_it_takes(tmp_path: Path, swish: Any) -> None:
+    write(tmp_path, ROW)
+    model = export(swish, mappings=[tmp_path])
+    array = np.linspace(-3, 4, 7, dtype="float32")
+    assert_same(run_model(model, array), [swish(array)])
+    assert operators(model) == ["Mul", "Sigmoid", "Mul"]
+    assert {node.row for node in explain(model)} == {"my_rows.yaml:2"}
+    assert check(swish, mappings=[tmp_path]).ok
+
+
+def test_a_single_file_works_too(tmp_path: Path, swish: Any) -> None:
+    export(swish, mappings=[write(tmp_path, ROW)])
+
+
+def test_an_attribute_without_verb_is_an_error(tmp_path: Path, swish: Any) -> None:
+    write(tmp_path, ROW.replace("Mul(x, beta)", "x"))
+    with pytest.raises(RowError, match=r"my_rows.yaml:2: Swish's attribute 'beta' has no verb"):
+        export(swish, mappings=[tmp_path])
+
+
+def test_own_rows_go_before_the_packages(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        """
+- op: pytensor.scalar.basic:Exp
+  summary: Exponential, by way of a power.
+  inputs: [x]
+  promote: dtype(out)
+  onnx: Pow(constant(e, dtype(x)), x)
+""",
+    )
+    x = pt.fvector("x")
+    f = pytensor.function([x], pt.exp(x), mode=RAW)
+    model = export(f, mappings=[tmp_path])
+    assert operators(model) == ["Pow"]
+    assert_same(run_model(model, np.float32([0, 1])), [f(np.float32([0, 1]))])
+    assert operators(export(f)) == ["Exp"]
+
+
+def test_a_row_that_gives_another_dtype_is_refused(tmp_path: Path, swish: Any) -> None:
+    write(tmp_path, ROW.replace("- Mul(x, gate)", "- Cast(Mul(x, gate), to='float64')"))
+    with pytest.raises(Refused, match="gives float64 where PyTensor's Swish gives float32: add a Cast"):
+        export(swish, mappings=[tmp_path])
+
+
+def test_a_row_that_gives_another_rank_is_refused(tmp_path: Path, swish: Any) -> None:
+    write(tmp_path, ROW.replace("- Mul(x, gate)", "- Unsqueeze(Mul(x, gate), [0])"))
+    with pytest.raises(Refused, match="gives 2 axes where PyTensor's Swish gives 1"):
+        export(swish, mappings=[tmp_path])

@@ -153,9 +153,7 @@ def capture_variables(
     Raises:
         InvalidRequest: When an argument is no variable, an input is missing, or names clash.
     """
-    from pytensor.compile.mode import optdb
     from pytensor.compile.sharedvalue import SharedVariable
-    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 
     for variable in (*inputs, *outputs):
         if not isinstance(variable, Variable):
@@ -174,8 +172,7 @@ def capture_variables(
         if not isinstance(variable, SharedVariable):
             raise InvalidRequest(f"the graph needs {variable}, which is not among the inputs")
         shared.append(variable)
-    graph = FunctionGraph([*inputs, *shared], list(outputs), clone=True)
-    optdb.query(RewriteDatabaseQuery(include=list(CLEAN_REWRITES))).rewrite(graph)
+    graph = _rewritten(FunctionGraph([*inputs, *shared], list(outputs), clone=True))
     wanted_in = [variable.name for variable in inputs]
     wanted_out = [variable.name for variable in outputs]
     origins = dict(zip(graph.inputs[len(inputs) :], shared, strict=True))
@@ -188,6 +185,23 @@ def capture_variables(
         _chosen(output_names, wanted_out, "output"),
         same_as_input=[_position(variable, inputs) for variable in outputs],
     )
+
+
+def cleaned(graph: Any) -> FunctionGraph:
+    """Return a copy of an op's inner graph, cleaned as `capture_variables` does.
+
+    PyTensor keeps inner graphs as they were written and rewrites them when it runs them.
+    """
+    thawed = graph.unfreeze() if hasattr(graph, "unfreeze") else graph
+    return _rewritten(FunctionGraph(list(thawed.inputs), list(thawed.outputs), clone=True))
+
+
+def _rewritten(graph: FunctionGraph) -> FunctionGraph:
+    from pytensor.compile.mode import optdb
+    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+
+    optdb.query(RewriteDatabaseQuery(include=list(CLEAN_REWRITES))).rewrite(graph)
+    return graph
 
 
 def _capture_function(

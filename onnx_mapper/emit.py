@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from onnx.numpy_helper import from_array
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from onnx_mapper import kernels
+from onnx_mapper.assemble import assembled, captured, read_by, subgraphs
 from onnx_mapper.fold import compute_node, worth_folding
 from onnx_mapper.operators import (
     allowed_dtypes,
@@ -24,8 +25,9 @@ from onnx_mapper.operators import (
     schema_of,
     type_variables,
 )
+from onnx_mapper.sizes import Sizes
 from onnx_mapper.static import DTYPES, StaticError, describe
-from onnx_mapper.value import Array, Shape, Value
+from onnx_mapper.value import Array, StaticShape, TensorType, Value
 
 SOURCE_KEY = "onnx_mapper"
 NODE_METADATA_SINCE_IR = 10
@@ -78,8 +80,20 @@ class Narrowed:
     source: Source
 
 
+@dataclass
+class _Body:
+    """The nodes of one graph under construction: the model's, or one inside a node."""
+
+    nodes: list[NodeProto] = field(default_factory=list)
+    outputs_by_node: dict[bytes, tuple[Value, ...]] = field(default_factory=dict)
+    own_names: set[str] = field(default_factory=set)
+
+
 class GraphBuilder:
     """Collects the nodes, constants and parameters of one ONNX graph.
+
+    Nodes may hold graphs of their own, see `subgraph`. Those see the tensors of the graphs
+    around them; constants and parameters belong to the outermost one.
 
     Args:
         opset: The ONNX opset of the model.
@@ -92,16 +106,23 @@ class GraphBuilder:
         self.ir_version = ir_version
         self.source = Source()
         self.narrowed: list[Narrowed] = []
-        self.nodes: list[NodeProto] = []
         self.constants: dict[str, TensorProto] = {}
         self._taken = set(reserved)
         self._counts: dict[str, int] = {}
         self._values_by_constant: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
-        self._outputs_by_node: dict[bytes, tuple[Value, ...]] = {}
+        self._bodies = [_Body()]
+        self._lazy: set[str] = set()
+        self._made = 0
         self._folded: dict[bytes, list[Array]] = {}
         self._types: dict[str, TypeProto] = {}
+        self._sizes = Sizes()
         self._renamed: dict[str, str] = {}
         self._opset_ids = [helper.make_opsetid("", opset)]
+
+    @property
+    def nodes(self) -> list[NodeProto]:
+        """The nodes so far of the graph under construction, the innermost if there are several."""
+        return self._bodies[-1].nodes
 
     # Names
 
@@ -129,9 +150,11 @@ class GraphBuilder:
 
     # Values
 
-    def input(self, name: str, dtype: str, shape: Shape) -> Value:
-        """Return the tensor of a model input."""
-        return Value(name, dtype, shape)
+    def input(self, name: str, dtype: str, dims: Sequence[int | str | None]) -> Value:
+        """Return the tensor of a model input; equal names in `dims` are equal sizes."""
+        shape = tuple(dim if isinstance(dim, int) else None for dim in dims)
+        names = [dim if isinstance(dim, str) else None for dim in dims]
+        return self._sizes.named(Value(name, dtype, shape), names)
 
     def parameter(self, name: str, array: Array, state: bool = False) -> Value:
         """Return the tensor of a shared variable, held in the model under its name.
@@ -144,7 +167,8 @@ class GraphBuilder:
         self.constants[name] = from_array(np.ascontiguousarray(array).reshape(array.shape), name)
         known = None if state else array
         shape = (None,) * array.ndim if state else array.shape
-        return Value(name, array.dtype.name, shape, known, parameter=True)
+        value = Value(name, array.dtype.name, shape, known, parameter=True)
+        return self._sizes.named(value, [None] * array.ndim)
 
     def constant(self, array: Array, hint: str = "constant") -> Value:
         """Return a tensor with these numbers; equal constants share one initializer."""
@@ -241,7 +265,10 @@ class GraphBuilder:
     def _bind(
         self, op_type: str, schema: OpSchema, inputs: Sequence[Any]
     ) -> list[tuple[str, Value | None]]:
-        """Pair each input with its type variable, turning numbers into constants."""
+        """Pair each input with its type variable, turning numbers into constants.
+
+        Inputs that may be of any dtypes, each of its own, have an empty type variable.
+        """
         if not schema.min_input <= len(inputs) <= schema.max_input:
             raise StaticError(
                 f"{op_type} takes {schema.min_input} to {schema.max_input} inputs, not {len(inputs)}"
@@ -257,9 +284,9 @@ class GraphBuilder:
                         "use Cast, or the row's `promote`"
                     )
         bound: list[tuple[str, Value | None]] = []
-        for (variable, _), item in zip(formals, inputs, strict=True):
+        for (variable, homogeneous), item in zip(formals, inputs, strict=True):
             if item is None or isinstance(item, Value):
-                bound.append((variable, item))
+                bound.append((variable if homogeneous else "", item))
                 continue
             allowed = allowed_dtypes(schema, variable)
             dtype = dtypes.get(variable) or (next(iter(allowed)) if len(allowed) == 1 else None)
@@ -283,13 +310,15 @@ class GraphBuilder:
         attributes: dict[str, Any],
         outputs: int,
     ) -> tuple[Value, ...]:
-        variables = {variable: value.dtype for variable, value in bound if value is not None}
+        variables = {
+            variable: value.dtype for variable, value in bound if variable and value is not None
+        }
         chosen = {
             variable: self._running_dtype(op_type, schema, variable, dtype)
             for variable, dtype in variables.items()
         }
         values = [
-            None if value is None else self.cast(value, chosen[variable])
+            None if value is None else self.cast(value, chosen.get(variable, value.dtype))
             for variable, value in bound
         ]
         results = self._add(op_type, values, attributes, outputs)
@@ -333,21 +362,23 @@ class GraphBuilder:
         node.input.extend("" if value is None else value.name for value in inputs)
         node.attribute.extend(helper.make_attribute(k, attributes[k]) for k in sorted(attributes))
         key = node.SerializeToString(deterministic=True) + bytes([outputs])
-        found = self._outputs_by_node.get(key)
-        if found is not None:
-            return found
+        for body in reversed(self._bodies):
+            if key in body.outputs_by_node:
+                return body.outputs_by_node[key]
         node.output.extend(f"output_{position}" for position in range(outputs))
         given = {value.name: value for value in inputs if value is not None}
         types = self._infer(op_type, node, given)
         if (
             given
+            and not any(subgraphs(node))
             and all(value.foldable for value in given.values())
             and worth_folding(types, {n: v.known for n, v in given.items() if v.known is not None})
         ):
             results = self._fold(node, given)
         else:
             results = self._append(op_type, node, types)
-        self._outputs_by_node[key] = results
+            results = self._sizes.traced(node, given, results, op_type == SHAPE)
+        self._bodies[-1].outputs_by_node[key] = results
         return results
 
     def _infer(
@@ -359,11 +390,20 @@ class GraphBuilder:
             for name, value in given.items()
             if value.known is not None and value.known.size <= 1024
         }
+        types = {
+            name: self._types[name]
+            for graph in subgraphs(node)
+            for name in captured(graph)
+            if name in self._types
+        }
+        types.update((name, self._type_proto(value)) for name, value in given.items())
         try:
+            if not any(subgraphs(node)) and any(value.from_sizes for value in given.values()):
+                return self._sizes.infer(node, given, types, self.empty_model())
             return infer_node_outputs(
                 schema,
                 node,
-                {name: self._type_proto(value) for name, value in given.items()},
+                types,
                 data,
                 opset_imports=self._opset_ids,
                 ir_version=self.ir_version,
@@ -376,8 +416,7 @@ class GraphBuilder:
     def _type_proto(self, value: Value) -> TypeProto:
         found = self._types.get(value.name)
         if found is None:
-            code = helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
-            found = self._types[value.name] = helper.make_tensor_type_proto(code, value.shape)
+            found = self._types[value.name] = self._sizes.type_proto(value)
         return found
 
     def _fold(self, node: NodeProto, given: Mapping[str, Value]) -> tuple[Value, ...]:
@@ -390,12 +429,14 @@ class GraphBuilder:
     ) -> tuple[Value, ...]:
         results = []
         for position, placeholder in enumerate(list(node.output)):
-            name = self.fresh_name(f"{op_type}_{len(self.nodes)}")
+            name = self.fresh_name(f"{op_type}_{self._made}")
             node.output[position] = name
-            results.append(_value_of_type(name, types.get(placeholder)))
+            self._bodies[-1].own_names.add(name)
+            results.append(self._sizes.value_of_type(name, types.get(placeholder)))
         node.name = node.output[0]
         self._annotate(node)
         self.nodes.append(node)
+        self._made += 1
         return tuple(results)
 
     def _annotate(self, node: NodeProto) -> None:
@@ -406,7 +447,48 @@ class GraphBuilder:
         else:
             node.doc_string = f"{SOURCE_KEY}: {self.source}"
 
-    def with_shape(self, value: Value, shape: Shape | None) -> Value:
+    def subgraph(
+        self,
+        inputs: Sequence[tuple[str, Value | TensorType]],
+        build: Callable[[Sequence[Value]], Sequence[Value]],
+        lazy: bool = False,
+    ) -> GraphProto:
+        """Make a graph for a node's attribute: a branch, or the body of a loop.
+
+        Args:
+            inputs: The graph's inputs: what each is called, and a tensor of its type.
+            build: Given their tensors, adds the graph's nodes and returns its outputs.
+            lazy: Whether the graph runs at most once; then nodes before it that nothing else
+                needs are moved into it.
+
+        Returns:
+            The graph; its tensors' names are unlike any others of the model.
+        """
+        body = _Body()
+        self._bodies.append(body)
+        sizes_outside = self._sizes.known()
+        try:
+            given = [Value(self.fresh_name(hint), t.dtype, t.shape) for hint, t in inputs]
+            results: list[Value] = []
+            for value in build(given):
+                fresh = value.name in body.own_names and value.name not in {r.name for r in results}
+                results.append(value if fresh else self._copied(value))
+        finally:
+            self._bodies.pop()
+            self._sizes.forget_all_but(sizes_outside)
+        graph = GraphProto(name=self.fresh_name("branch" if lazy else "body"), node=body.nodes)
+        for ports, values in ((graph.input, given), (graph.output, results)):
+            for value in values:
+                ports.add(name=value.name, type=self._sizes.type_proto(replace(value, sizes=())))
+        if lazy:
+            self._lazy.add(graph.name)
+        return graph
+
+    def _copied(self, value: Value) -> Value:
+        node = NodeProto(op_type=IDENTITY, input=[value.name], output=["output_0"])
+        return self._append(IDENTITY, node, {"output_0": self._type_proto(value)})[0]
+
+    def with_shape(self, value: Value, shape: StaticShape | None) -> Value:
         """Return the tensor with what PyTensor knows of its shape added to what ONNX knows."""
         if shape is None or value.shape == shape:
             return value
@@ -446,20 +528,8 @@ class GraphBuilder:
     def graph(self, name: str, outputs: Sequence[str]) -> GraphProto:
         """Return nodes and initializers that the outputs need, under their final names."""
         final = self._renamed
-        wanted = set(outputs)
-        kept: list[NodeProto] = []
-        for node in reversed(self.nodes):
-            names = [final.get(output, output) for output in node.output]
-            if not wanted.intersection(names):
-                continue
-            copy = NodeProto()
-            copy.CopyFrom(node)
-            copy.output[:] = names
-            copy.input[:] = [final.get(input_, input_) for input_ in node.input]
-            copy.name = names[0]
-            wanted.update(copy.input)
-            kept.append(copy)
-        kept.reverse()
+        kept = assembled(self.nodes, outputs, final, self._lazy, IDENTITY)
+        wanted = {*outputs, *(read for node in kept for read in read_by(node))}
         graph = GraphProto(name=name)
         graph.node.extend(kept)
         graph.initializer.extend(t for n, t in self.constants.items() if n in wanted)
@@ -475,15 +545,3 @@ def _static_shape(item: Any) -> tuple[int, ...] | None:
     if isinstance(item, Value) and item.shape is not None and None not in item.shape:
         return tuple(size for size in item.shape if size is not None)
     return None
-
-def _value_of_type(name: str, type_proto: TypeProto | None) -> Value:
-    if type_proto is None or not type_proto.tensor_type.elem_type:
-        raise StaticError(f"ONNX does not tell the dtype of {name}")
-    tensor = type_proto.tensor_type
-    shape: Shape | None = None
-    if tensor.HasField("shape"):
-        shape = tuple(
-            dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim
-        )
-    return Value(name, dtype_of_code(tensor.elem_type), shape)
-

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from pytensor.graph.basic import Constant
 from pytensor.scalar.basic import ScalarType
 from pytensor.tensor.type import TensorType as PyTensorType
 
-from onnx_mapper.capture import Captured, ordered_applies
+from onnx_mapper.capture import Captured, cleaned, ordered_applies
 from onnx_mapper.errors import Refusal, RefusedHere, RowError
 from onnx_mapper.formula import (
     Formula,
@@ -27,7 +29,7 @@ from onnx_mapper.nodes import Nodes, Source
 from onnx_mapper.rows import HookCall, Require, Rewrite, Row, To
 from onnx_mapper.static import DTYPES, StaticError, Vector, as_static, describe
 from onnx_mapper.table import Table, class_path
-from onnx_mapper.value import Shape, TensorType, Value
+from onnx_mapper.value import StaticShape, TensorType, Value
 
 DEEPEST_INNER_GRAPH = 50
 
@@ -86,6 +88,7 @@ class Engine:
         self.dtypes = dtypes
         self.refusals: list[Refusal] = []
         self.rows_used: dict[str, int] = {}
+        self._clean_graphs: dict[int, tuple[Any, Any]] = {}
 
     def run(self, captured: Captured, known: Mapping[Any, Any]) -> dict[Any, Any]:
         """Map every Apply node of a graph.
@@ -102,15 +105,24 @@ class Engine:
         """
         values = dict(known)
         for node in captured.applies():
-            outputs = tuple(self.type_of(variable) for variable in node.outputs)
-            try:
-                site = Site(node.op, tuple(self.read(v, values) for v in node.inputs), outputs)
-                results = self.apply(site)
-            except (RowError, StaticError, RefusedHere) as error:
-                self._refuse(node, error)
-                results = tuple(self._stand_in(type_) for type_ in outputs)
-            values.update(zip(node.outputs, results, strict=True))
+            self._map(node, values, 0)
         return values
+
+    def _map(
+        self, node: Any, values: dict[Any, Any], depth: int, rankless: bool = False
+    ) -> None:
+        """Map one Apply node; where that fails, record why and let stand-ins take its place."""
+        types = tuple(self.type_of(variable) for variable in node.outputs)
+        outputs = _rankless(types) if rankless else types
+        told = len(self.refusals)
+        try:
+            inputs = tuple(self.read(variable, values) for variable in node.inputs)
+            results = self.apply(Site(node.op, inputs, outputs, depth))
+        except (RowError, StaticError, RefusedHere) as error:
+            if len(self.refusals) == told:
+                self._refuse(node, error)
+            results = tuple(self._stand_in(type_) for type_ in outputs)
+        values.update(zip(node.outputs, results, strict=True))
 
     def read(self, variable: Any, values: Mapping[Any, Any]) -> Any:
         """Return the tensor or static value of a variable."""
@@ -129,7 +141,7 @@ class Engine:
         """Return dtype and static shape of a variable; an empty dtype for what is no tensor."""
         if not is_tensor_type(variable.type):
             return TensorType("", None)
-        shape: Shape | None = getattr(variable.type, "shape", ())
+        shape: StaticShape | None = getattr(variable.type, "shape", ())
         return TensorType(self.dtypes.of(variable.type.dtype), shape)
 
     def apply(self, site: Site) -> tuple[Any, ...]:
@@ -192,6 +204,8 @@ class Engine:
             results = self._delegated(getattr(site.op, row.delegate), row, scope, site)
         elif row.inline:
             results = self._inline(getattr(site.op, row.inline), row, scope, site)
+        elif row.unfuse:
+            results = self._unfused(row.unfuse, row, scope, site)
         else:
             results = self._run_body(row, scope, site)
         return self._finished(row, scope, site, results)
@@ -202,7 +216,8 @@ class Engine:
         for attribute in self._attribute_names(row, site.op):
             names[attribute] = Lazy(lambda a=attribute: self._attribute(site.op, a))  # type: ignore[misc]
         names.update(self._bind_inputs(row, site))
-        scope = Scope(names, self.table.language, self.nodes, limit=Limit())
+        answers = {"inner": partial(self._inner, site)}
+        scope = Scope(names, self.table.language, self.nodes, answers, limit=Limit())
         for name, formula in row.let:
             scope.names[name] = Lazy(lambda f=formula: f.evaluate(scope))  # type: ignore[misc]
         return scope
@@ -340,18 +355,68 @@ class Engine:
         return self.apply(Site(op, given, site.outputs, site.depth + 1, batch))
 
     def _inline(self, graph: Any, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
+        return self._inner(site, graph, *self._current_inputs(row, scope, site))
+
+    def _inner(self, site: Site, graph: Any, *given: Any) -> Vector:
+        """Map the ops of an inner graph, given its inputs; returns its outputs."""
         if site.depth > DEEPEST_INNER_GRAPH:
             raise RefusedHere(f"inner graphs nest more than {DEEPEST_INNER_GRAPH} deep")
-        given = self._current_inputs(row, scope, site)
+        if not hasattr(graph, "inputs"):
+            raise StaticError(f"{describe(graph)} is no graph")
+        if len(graph.inputs) != len(given):
+            raise StaticError(
+                f"the inner graph has {len(graph.inputs)} inputs, and {len(given)} are given"
+            )
+        graph = self._cleaned(graph)
         values = dict(zip(graph.inputs, given, strict=True))
         rankless = any(type_.dtype and type_.shape is None for type_ in site.outputs)
-        for node in ordered_applies(graph.outputs, set()):
-            types = tuple(self.type_of(variable) for variable in node.outputs)
-            inputs = tuple(self.read(variable, values) for variable in node.inputs)
-            outputs = _rankless(types) if rankless else types
-            results = self.apply(Site(node.op, inputs, outputs, site.depth + 1))
-            values.update(zip(node.outputs, results, strict=True))
-        return tuple(self.read(variable, values) for variable in graph.outputs)
+        return Vector(self._walk_inner(graph.outputs, values, rankless, site.depth))
+
+    def _cleaned(self, graph: Any) -> Any:
+        """Return an inner graph of tensors with the rewrites of `capture_variables`, done once."""
+        found = self._clean_graphs.get(id(graph))
+        if found is None:
+            scalar = all(isinstance(v.type, ScalarType) for v in (*graph.inputs, *graph.outputs))
+            found = graph, graph if scalar else cleaned(graph)
+            self._clean_graphs[id(graph)] = found
+        return found[1]
+
+    def _walk_inner(
+        self, outputs: Sequence[Any], values: dict[Any, Any], rankless: bool, depth: int
+    ) -> tuple[Any, ...]:
+        """Map the ops of an inner graph between the given values and some of its variables."""
+        for node in ordered_applies(outputs, set(values)):
+            self._map(node, values, depth + 1, rankless)
+        return tuple(self.read(variable, values) for variable in outputs)
+
+    def _unfused(self, name: str, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
+        """Map a reduction whose step was fused with the elementwise ops that go before it.
+
+        The inner graph takes what has been reduced so far and an element. Its last op must
+        combine the former with something that doesn't depend on it: that is mapped first, and
+        then this op once more, with its last op alone as the step.
+        """
+        fused = getattr(site.op, name)
+        carried, *elements = fused.fgraph.inputs
+        last = fused.fgraph.outputs[0].owner
+        others = [v for v in last.inputs if v is not carried] if last else []
+        if last is None or len(last.inputs) != 2 or len(others) != 1:
+            raise RefusedHere(
+                f"{row.name}'s {name} {shortened(str(fused))} is no step of a reduction that is "
+                "applied to what the elements become. Compile the function without fusion: "
+                "mode.excluding('fusion')"
+            )
+        given = self._current_inputs(row, scope, site)
+        values = dict(zip(elements, given, strict=True))
+        (mapped,) = self._walk_inner(others, values, True, site.depth)
+        shapes = [value.shape for value in (mapped, *given)]
+        if any(shape is None or len(shape) != len(shapes[-1] or ()) for shape in shapes):
+            raise RefusedHere(
+                f"{row.name}'s {name} {shortened(str(fused))} does not depend on its input"
+            )
+        plain = copy(site.op)
+        setattr(plain, name, last.op)
+        return self.apply(Site(plain, (mapped,), site.outputs, site.depth + 1))
 
     def _finished(
         self, row: Row, scope: Scope, site: Site, results: Sequence[Any]

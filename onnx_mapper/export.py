@@ -242,8 +242,7 @@ def _enter(
             _refuse_type(input_.name, input_.variable)
         declared = _declared_dims(input_.name, type_.shape or (), dims.get(input_.name))
         ports.append(Port(input_.name, type_.dtype, declared))
-        sizes = tuple(dim if isinstance(dim, int) else None for dim in declared)
-        known[input_.variable] = builder.input(input_.name, type_.dtype, sizes)
+        known[input_.variable] = builder.input(input_.name, type_.dtype, declared)
     for parameter in captured.parameters:
         if parameter.value is None or not is_tensor_type(parameter.variable.type):
             continue

@@ -37,6 +37,9 @@ MOST_STEPS = 200_000
 MOST_STEPS_AT_LOAD = 20_000
 DEEPEST_CALL = 40
 
+SUBGRAPHS = ("graph", "branch")
+"""Calls whose first argument is computed inside a graph of its own."""
+
 _ASSIGNMENT = re.compile(r"^\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*=(?!=)(.*)$", re.DOTALL)
 
 
@@ -66,6 +69,7 @@ class Scope:
         names: Values by name; a `Lazy` is computed when first asked for.
         language: The vocabulary and the definitions of the mapping files.
         nodes: Receives Capitalised calls; None where only static values are allowed.
+        answers: Functions that know the graph at hand, by name (`inner`).
         injected: Attributes from the row's `to:` verbs, by the call that receives them.
         limit: The work that is still allowed.
     """
@@ -73,6 +77,7 @@ class Scope:
     names: dict[str, Any]
     language: Language
     nodes: Nodes | None = None
+    answers: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     injected: Mapping[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
     limit: Limit = field(default_factory=Limit)
 
@@ -110,7 +115,12 @@ class Language:
     @cached_property
     def callable_names(self) -> frozenset[str]:
         """Every lower-case name that may be called."""
-        return frozenset(self.functions) | self.questions | frozenset(self.definitions)
+        return (
+            frozenset(self.functions)
+            | self.questions
+            | frozenset(self.definitions)
+            | frozenset(SUBGRAPHS)
+        )
 
 
 Compute = Callable[[Scope], Any]
@@ -534,6 +544,8 @@ class _Compiler:
         name = node.func.id
         if name.startswith("_"):
             raise self.refuse(node, f"{name!r} can't be called")
+        if name in SUBGRAPHS:
+            return self._subgraph_call(node, name)
         arguments = self._items(node.args)
         keywords: list[tuple[str, Compute]] = []
         for keyword in node.keywords:
@@ -570,11 +582,54 @@ class _Compiler:
 
         return compute
 
+    def _subgraph_call(self, node: ast.Call, name: str) -> Compute:
+        """`graph(outputs, i=scalar('int64'), x=x)` and `branch(outputs)`."""
+        hints = [keyword.arg for keyword in node.keywords]
+        if len(node.args) != 1 or isinstance(node.args[0], ast.Starred):
+            raise self.refuse(node, f"{name} takes the graph's outputs: {name}([a, b])")
+        if name == "branch" and hints:
+            raise self.refuse(node, "a branch has no inputs: use graph")
+        names = [hint for hint in hints if hint and re.fullmatch(r"[a-z][a-z0-9_]*", hint)]
+        if len(names) != len(hints):
+            raise self.refuse(node, "a graph's inputs have plain lower-case names")
+        likes = [self.compile(keyword.value) for keyword in node.keywords]
+        self.bound.extend(names)
+        body = self.compile(node.args[0])
+        del self.bound[len(self.bound) - len(names) :]
+        lazy = name == "branch"
+
+        def compute(scope: Scope) -> Any:
+            if scope.nodes is None:
+                raise StaticError(f"{name} makes nodes, and only static values are allowed here")
+            scope.limit.step()
+            given = [like(scope) for like in likes]
+            ports = [
+                (hint, _type_like(item))
+                for hint, like in zip(names, given, strict=True)
+                for item in (like if isinstance(like, Vector) else [like])
+            ]
+
+            def build(tensors: Sequence[Value]) -> list[Value]:
+                left = list(tensors)
+                inner = dataclasses.replace(scope, names=dict(scope.names))
+                for hint, like in zip(names, given, strict=True):
+                    if isinstance(like, Vector):
+                        inner.names[hint] = Vector(left.pop(0) for _ in like)
+                    else:
+                        inner.names[hint] = left.pop(0)
+                return _tensors(body(inner))
+
+            return scope.nodes.subgraph(ports, build, lazy)
+
+        return compute
+
     def _function_call(self, name: str, arguments: Callable[[Scope], list[Any]]) -> Compute:
         def compute(scope: Scope) -> Any:
             scope.limit.step()
             values = arguments(scope)
             language = scope.language
+            if name in scope.answers:
+                return scope.answers[name](*values)
             if name in language.definitions:
                 return call_definition(language.definitions[name], values, scope)
             if name in language.questions:
@@ -635,6 +690,20 @@ def run_body(body: Sequence[Statement], scope: Scope) -> Any:
                 )
             scope.names.update(zip(statement.targets, result, strict=True))
     return result
+
+
+def _type_like(item: Any) -> Value | TensorType:
+    if not isinstance(item, Value | TensorType) or not item.dtype:
+        raise StaticError(f"a graph's input is like a tensor, or scalar(dtype), not {describe(item)}")
+    return item
+
+
+def _tensors(outputs: Any) -> list[Value]:
+    items = list(outputs) if isinstance(outputs, Vector) else [outputs]
+    for item in items:
+        if not isinstance(item, Value):
+            raise StaticError(f"a graph's outputs are tensors, not {describe(item)}")
+    return items
 
 
 def _bind(targets: Sequence[str], item: Any) -> dict[str, Any]:

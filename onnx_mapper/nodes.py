@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from onnx_mapper.value import Array, Shape, Value
+from onnx_mapper.value import Array, StaticShape, TensorType, Value
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,13 @@ class Nodes(Protocol):
     def cast(self, value: Value, dtype: str) -> Value:
         """Return the tensor in another dtype."""
 
-    def with_shape(self, value: Value, shape: Shape | None) -> Value:
+    def with_shape(self, value: Value, shape: StaticShape | None) -> Value:
         """Return the tensor with what PyTensor knows of its shape."""
+
+    def subgraph(
+        self,
+        inputs: Sequence[tuple[str, Value | TensorType]],
+        build: Callable[[Sequence[Value]], Sequence[Value]],
+        lazy: bool = False,
+    ) -> Any:
+        """Make a graph for a node's attribute, from its inputs' names and types."""

@@ -248,7 +248,7 @@ def check_class(row: Row) -> None:
                 f"{attribute.name!r} is not in {row.name}.__props__; it has: "
                 f"{', '.join(sorted(props))}",
             )
-    if row.inline or row.refuse:
+    if row.inline or row.unfuse or row.refuse:
         return
     used = {attribute.name for attribute in row.attributes} | {row.delegate}
     for formula in formulas_of(row):

@@ -38,7 +38,7 @@ from onnx_mapper.strict_yaml import Document, Key
 
 _SIGNATURE = re.compile(r"^\s*([a-z][a-z0-9_]*)\s*\(([^()]*)\)\s*$")
 _VERBS = ("to", "rewrite", "require", "ignore")
-_MEANINGS = ("onnx", "inline", "delegate", "refuse")
+_MEANINGS = ("onnx", "inline", "delegate", "unfuse", "refuse")
 
 
 def read_mapping_file(path: Path) -> MappingFile:
@@ -158,6 +158,7 @@ class _Reader:
             outputs=tuple(entry.get("outputs", ())),
             inline=entry.get("inline"),
             delegate=entry.get("delegate"),
+            unfuse=entry.get("unfuse"),
             batch=self.formula(entry["batch"], "batch") if "batch" in entry else None,
             batched=entry.get("batched", False),
             finish=self.formula(entry["finish"], "finish") if "finish" in entry else None,

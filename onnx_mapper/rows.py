@@ -114,7 +114,7 @@ class Need:
 class Row:
     """What a PyTensor Op is in ONNX.
 
-    Exactly one of `body`, `inline`, `delegate` and `refuse` says how it is expressed.
+    Exactly one of `body`, `inline`, `delegate`, `unfuse` and `refuse` says how it is expressed.
 
     Attributes:
         ops: The class, as `module:Class`, under all homes that it has had.
@@ -133,6 +133,7 @@ class Row:
         attributes: The op's attributes and their verbs.
         inline: The attribute that holds an inner graph, which takes the op's place.
         delegate: The attribute that holds another op, whose row takes over.
+        unfuse: The attribute that holds the step of a reduction, fused with elementwise ops.
         batch: How many leading axes the delegated op is repeated over.
         batched: Whether the body also holds for inputs with leading batch axes.
         finish: Applied to each result of a delegated or inlined op, as `result`.
@@ -159,6 +160,7 @@ class Row:
     attributes: tuple[Attribute, ...] = ()
     inline: str | None = None
     delegate: str | None = None
+    unfuse: str | None = None
     batch: Formula | None = None
     batched: bool = False
     finish: Formula | None = None

@@ -16,6 +16,9 @@ DTYPES = (
 
 LARGEST_INT = 2**64
 LONGEST_VECTOR = 100_000
+LONGEST_UNKNOWN = 10_000
+
+_WITHOUT_EFFECT = {("+", 0), ("-", 0), ("*", 1), ("//", 1)}
 
 
 class StaticError(Exception):
@@ -27,7 +30,7 @@ class Unknown:
     """An integer that the graph does not tell before it runs: the size of a dimension.
 
     It may be carried through arithmetic, but not become part of the model.
-    Zero times an unknown size is zero.
+    Zero times an unknown size is zero. Two that compare equal surely are the same number.
     """
 
     what: str
@@ -135,10 +138,15 @@ def _pairs(left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
 def _with_unknown(symbol: str, left: Any, right: Any) -> Any:
     if symbol == "*" and 0 in (left, right):
         return 0
-    unknown, other = (left, right) if isinstance(left, Unknown) else (right, left)
-    if not (is_number(other) or isinstance(other, Unknown)):
-        raise StaticError(f"{describe(other)} can't be used with {symbol!r}")
-    return unknown
+    for side in (left, right):
+        if not (is_number(side) or isinstance(side, Unknown)):
+            raise StaticError(f"{describe(side)} can't be used with {symbol!r}")
+    if (symbol, right) in _WITHOUT_EFFECT:
+        return left
+    text = f"({left} {symbol} {right})"
+    if len(text) > LONGEST_UNKNOWN:
+        raise StaticError("an unknown size goes through too much arithmetic")
+    return Unknown(text)
 
 
 def describe(value: Any) -> str:

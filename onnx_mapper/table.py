@@ -85,16 +85,23 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
     """Put files together, a later layer before an earlier one, and check every row.
 
     Raises:
-        RowError: When a row is wrong, or two rows of one layer map the same class without
-            a `choose` that tells them apart.
+        RowError: When a row is wrong, two rows of one layer map the same class without a
+            `choose` that tells them apart, or two of its definitions have one name.
     """
     by_class: dict[str, tuple[Row, ...]] = {}
     definitions: dict[str, Definition] = {}
     fresh: list[Row] = []
     for files in layers:
         layer: dict[str, tuple[Row, ...]] = {}
+        named: dict[str, Definition] = {}
         for file in files:
-            definitions.update((d.name, d) for d in file.definitions)
+            for definition in file.definitions:
+                if definition.name in named:
+                    other = named[definition.name].place
+                    raise RowError(
+                        definition.place, f"{definition.name} is defined at {other} too: rename one"
+                    )
+                named[definition.name] = definition
             for row in file.rows:
                 fresh.append(row)
                 for path in row.ops:
@@ -108,6 +115,7 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
                     f"{path} is mapped at {others} too: give each row a `choose`, or remove one",
                 )
         by_class.update(layer)
+        definitions.update(named)
     language = Language(
         vocabulary.FUNCTIONS, vocabulary.CONSTANTS, vocabulary.QUESTIONS, definitions
     )

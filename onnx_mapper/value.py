@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from onnx_mapper.static import Unknown, Vector
 
-Shape = tuple[int | None, ...]
+StaticShape = tuple[int | None, ...]
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Size(Unknown):
+    """The size of an axis that is unknown at export: equal to another one if it surely is the same.
+
+    Attributes:
+        tensor: A tensor that has this size.
+        axis: The axis of that tensor.
+    """
+
+    tensor: Value = field(compare=False, repr=False)
+    axis: int = field(compare=False, repr=False)
+
+    @property
+    def symbol(self) -> str:
+        """The name that ONNX's shape inference knows it by."""
+        return f"{self.tensor.name}:{self.axis}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +43,17 @@ class Value:
         known: The numbers, where they are known while exporting.
         parameter: True for the value of a shared variable: it is known, but stays in the
             model under its own name instead of being folded into other constants.
+        sizes: For each axis of unknown size, which size that is; None for known ones.
+        from_sizes: True for integers that follow from the sizes of other tensors alone.
     """
 
     name: str
     dtype: str
-    shape: Shape | None
+    shape: StaticShape | None
     known: Array | None = None
     parameter: bool = False
+    sizes: tuple[Size | None, ...] = ()
+    from_sizes: bool = False
 
     @property
     def foldable(self) -> bool:
@@ -51,7 +72,7 @@ class TensorType:
     """
 
     dtype: str
-    shape: Shape | None
+    shape: StaticShape | None
 
 
 def dimensions(value: Value | TensorType) -> Vector | None:
@@ -59,7 +80,8 @@ def dimensions(value: Value | TensorType) -> Vector | None:
     if value.shape is None:
         return None
     name = value.name if isinstance(value, Value) else "the output"
+    told = dict(enumerate(value.sizes)) if isinstance(value, Value) else {}
     return Vector(
-        Unknown(f"size {axis} of {name}") if size is None else size
+        (told.get(axis) or Unknown(f"size {axis} of {name}")) if size is None else size
         for axis, size in enumerate(value.shape)
     )

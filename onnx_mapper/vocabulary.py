@@ -7,6 +7,7 @@ for what is known of it while exporting. It never adds a node: nodes are Capital
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from onnx_mapper.static import DTYPES, LONGEST_VECTOR, Unknown, Vector, arithmetic, as_static
-from onnx_mapper.value import TensorType, Value, dimensions
+from onnx_mapper.value import Size, TensorType, Value, dimensions
 
 CONSTANTS: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
 
-QUESTIONS = frozenset({"runs", "constant"})
+QUESTIONS = frozenset({"runs", "constant", "inner"})
 
 
 def _typed(value: Any) -> Value | TensorType:
@@ -92,6 +93,34 @@ def single(x: Any) -> Any:
 
 def _is_single(x: Value) -> bool:
     return x.known is not None and x.foldable and x.known.size == 1
+
+
+def from_sizes(x: Any) -> bool:
+    """Whether a tensor's integers follow from the sizes of other tensors alone."""
+    return isinstance(x, Value) and x.from_sizes
+
+
+def is_size(x: Any) -> bool:
+    """Whether this is an unknown size with a tensor and an axis: n.tensor has it along n.axis."""
+    return isinstance(x, Size)
+
+
+def stretches(v: Any) -> Vector:
+    """Parts of a vector of sizes, as [first, end]: known ones, axes of one tensor in order, others."""
+    sizes = _vector(v)
+    ends = [
+        place
+        for place in range(1, len(sizes))
+        if not _continues(sizes[place - 1], sizes[place])
+    ]
+    bounds = [0, *ends, len(sizes)] if sizes else []
+    return Vector(Vector(pair) for pair in itertools.pairwise(bounds))
+
+
+def _continues(before: Any, after: Any) -> bool:
+    if isinstance(before, Size) and isinstance(after, Size):
+        return before.tensor.name == after.tensor.name and before.axis + 1 == after.axis
+    return isinstance(before, int) and isinstance(after, int)
 
 
 def is_tensor(x: Any) -> bool:
@@ -311,6 +340,27 @@ def kind(x: Any) -> str:
     return type(x).__name__
 
 
+def scalar(x: Any) -> TensorType:
+    """Type of a tensor of one number: of a dtype, or of another tensor's dtype."""
+    return TensorType(_dtype_name(x), ())
+
+
+def resizable(x: Any) -> TensorType:
+    """Type of tensors of x's dtype and rank, but of any sizes."""
+    return TensorType(_typed(x).dtype, (None,) * rank(x))
+
+
+def cut(v: Any, lengths: Any) -> Vector:
+    """Vector cut into vectors of these lengths, which must add up to its own."""
+    rest, parts = _vector(v), []
+    for length in _vector(lengths):
+        parts.append(rest[:length])
+        rest = rest[length:]
+    if rest or any(len(part) != length for part, length in zip(parts, lengths, strict=True)):
+        raise ValueError(f"a vector of {len(v)} items can't be cut into {lengths!r}")
+    return Vector(parts)
+
+
 def integer(x: Any) -> int:
     """Whole number of a number, cut towards zero."""
     return int(x)
@@ -333,6 +383,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, filled, span,
         count, product, total, least, greatest, all_of, any_of, covers, ranks, inverse, ascending,
         backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, filled_in, settled,
-        kind, integer, log, sqrt,
+        kind, scalar, resizable, cut, integer, log, sqrt,
     )
 }  # fmt: skip

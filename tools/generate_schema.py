@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from case_schema import CASES, DEVIATIONS, EQUIVALENT
 from onnx_mapper.hooks import HOOKS
 from onnx_mapper.operators import all_operators, attributes_of
 
@@ -143,6 +144,10 @@ def schema() -> dict[str, Any]:
         },
         "inline": {"type": "string", "description": "The attribute that holds an inner graph."},
         "delegate": {"type": "string", "description": "The attribute that holds another op."},
+        "unfuse": {
+            "type": "string",
+            "description": "The attribute that holds a reduction's step, fused with elementwise ops.",
+        },
         "batch": {
             "$ref": "#/definitions/formula",
             "description": "How many leading axes the delegated op is repeated over.",
@@ -153,9 +158,9 @@ def schema() -> dict[str, Any]:
         },
         "finish": {"$ref": "#/definitions/formula"},
         "refuse": REASON,
-        "cases": {"type": ["object", "array"]},
-        "deviations": {"type": "array"},
-        "equivalent": {"type": "array"},
+        "cases": CASES,
+        "deviations": DEVIATIONS,
+        "equivalent": EQUIVALENT,
     }
     definitions["row"] = {
         "type": "object",

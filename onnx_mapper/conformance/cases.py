@@ -142,6 +142,7 @@ class Case:
         expect: The operators of the models.
         tolerance: How far a result may be from PyTensor's.
         refuse: Graphs that must be refused.
+        dtypes_are_stated: Whether the row names them, and PyTensor must take the first.
         elementwise: Whether each number of the result depends on its own inputs only.
         place: Where it stands.
     """
@@ -162,6 +163,7 @@ class Case:
     expect: tuple[Expectation, ...]
     tolerance: Tolerance
     refuse: tuple[RefuseCase, ...]
+    dtypes_are_stated: bool
     elementwise: bool
     place: Place
 

@@ -52,8 +52,7 @@ class Graph:
 
         Nothing is compiled or rewritten: each Op's own Python computes.
         """
-        settings = {"mode": "Mode", "linker": "py", "optimizer": "None"}
-        with pytensor.config.change_flags(**settings), np.errstate(all="ignore"):
+        with pytensor.config.change_flags(mode=RAW), np.errstate(all="ignore"):
             function = pytensor.function(
                 list(self.inputs), list(self.outputs), mode=RAW, on_unused_input="ignore"
             )

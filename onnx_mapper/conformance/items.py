@@ -54,7 +54,8 @@ class Item:
         setting: What it chooses from the case's axes.
         deviations: The row's known deviations.
         refuse: What must be said where the graph must be refused.
-        reference_is_known: Whether PyTensor must be able to build this graph.
+        must_build: Whether PyTensor must be able to build this graph.
+        problem: Why there is nothing to run.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Item:
     deviations: tuple[Exempt, ...] = ()
     refuse: RefuseCase | None = None
     must_build: bool = False
+    problem: str = ""
 
     @property
     def seed(self) -> int:
@@ -86,9 +88,14 @@ def items_of(row: Row, cases: RowCases, full: bool = False, title: str | None = 
     for case in cases.cases:
         items += _of_case(row, case, cases.deviations, full, title)
     if not items:
-        nothing = Setting((), (), (), DEFAULT_OPSET, "static")
-        items = [Item(f"{title}[no-cases]", row, None, nothing)]
+        return [broken_item(row, "the row has no cases: write `cases:`, see docs/rows.md", title)]
     return _with_unique_ids(items)
+
+
+def broken_item(row: Row, problem: str, title: str) -> Item:
+    """Return an item that fails: the row has no cases, or wrong ones."""
+    nothing = Setting((), (), (), DEFAULT_OPSET, "static")
+    return Item(f"{title}[cases]", row, None, nothing, problem=problem)
 
 
 def _of_case(
@@ -113,7 +120,9 @@ def _of_case(
         yield Item(_id(title, case, first), row, case, first, deviations, refuse, True)
         return
     for setting in settings:
-        required = all(setting.dtypes[i][1] == names[0] for i, (_, names) in enumerate(case.dtypes))
+        required = case.dtypes_are_stated and all(
+            setting.dtypes[i][1] == names[0] for i, (_, names) in enumerate(case.dtypes)
+        )
         yield Item(
             _id(title, case, setting), row, case, setting, deviations, must_build=required
         )

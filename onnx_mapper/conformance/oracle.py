@@ -177,7 +177,7 @@ class Prepared:
     def check(self, table: Table) -> Outcome:
         """Export the item by a table's rows and hold the model against PyTensor."""
         if self.item.case is None:
-            return Outcome(FAILED, "the row has no cases: write `cases:`, see docs/rows.md")
+            return Outcome(FAILED, self.item.problem)
         if self.skipped:
             return Outcome(SKIPPED, self.skipped)
         if self.item.refuse is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from pytensor.compile import Function
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.traversal import graph_inputs
 
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.value import Array
@@ -183,7 +184,8 @@ def capture_variables(
         [],
         _chosen(input_names, wanted_in, "input"),
         _chosen(output_names, wanted_out, "output"),
-        same_as_input=[_position(variable, inputs) for variable in outputs],
+        origins=list(outputs),
+        leaves=[*inputs, *shared],
     )
 
 
@@ -194,6 +196,20 @@ def cleaned(graph: Any) -> FunctionGraph:
     """
     thawed = graph.unfreeze() if hasattr(graph, "unfreeze") else graph
     return _rewritten(FunctionGraph(list(thawed.inputs), list(thawed.outputs), clone=True))
+
+
+def constant_excess(x: Any, n: Any) -> int | None:
+    """Return the constant by which x exceeds n, as PyTensor infers it; None where it varies.
+
+    Args:
+        x: A number, or a tensor whose first size is meant.
+        n: A number.
+    """
+    number = x.shape[0] if x.type.ndim else x
+    difference = number - n
+    leaves = [leaf for leaf in graph_inputs([difference]) if not isinstance(leaf, Constant)]
+    result = _rewritten(FunctionGraph(leaves, [difference], clone=True)).outputs[0]
+    return int(result.data) if isinstance(result, Constant) else None
 
 
 def _rewritten(graph: FunctionGraph) -> FunctionGraph:
@@ -225,7 +241,6 @@ def _capture_function(
         declared_outputs = [declared_outputs]
     wanted_out = [_declared_name(output) for output in declared_outputs][:count]
     wanted_out += [None] * (count - len(wanted_out))
-    declared_inputs = [declared.variable for declared in maker.inputs]
     updates = [
         (variable, graph.inputs[graph.update_mapping[position]])
         for position, variable in enumerate(graph.outputs)
@@ -243,10 +258,8 @@ def _capture_function(
         updates,
         _chosen(input_names, wanted_in, "input"),
         _chosen(output_names, wanted_out, "output"),
-        same_as_input=[
-            _position(_declared_variable(output), declared_inputs)
-            for output in declared_outputs[:count]
-        ],
+        origins=[_declared_variable(output) for output in declared_outputs[:count]],
+        leaves=[declared.variable for declared in maker.inputs],
     )
 
 
@@ -276,12 +289,9 @@ def _capture_graph(
         [],
         _chosen(input_names, [variable.name for variable in inputs], "input"),
         _chosen(output_names, [variable.name for variable in graph.outputs], "output"),
-        same_as_input=[_position(variable, inputs) for variable in graph.outputs],
+        origins=list(graph.outputs),
+        leaves=list(graph.inputs),
     )
-
-
-def _position(variable: Any, variables: Sequence[Any]) -> int | None:
-    return next((i for i, other in enumerate(variables) if other is variable), None)
 
 
 def _chosen(
@@ -306,10 +316,24 @@ def _named(
     updates: Sequence[tuple[Any, Any]],
     wanted_in: Sequence[tuple[str | None, bool]],
     wanted_out: Sequence[tuple[str | None, bool]],
-    same_as_input: Sequence[int | None],
+    origins: Sequence[Any],
+    leaves: Sequence[Any],
     name: str = "pytensor",
 ) -> Captured:
-    """Give everything its name: the user's, exactly, where there is one."""
+    """Give everything its name: the user's, exactly, where there is one.
+
+    Args:
+        inputs: The variables of the graph that are inputs of the model.
+        shared: Shared variables: in the graph, as the user made them, and whether updated.
+        outputs: The variables of the graph that are outputs of the model.
+        updates: New values of shared variables, and which ones.
+        wanted_in: The inputs' names, and whether the caller asked for them explicitly.
+        wanted_out: The outputs' names, likewise.
+        origins: For each output the variable that the user meant; one that stands here twice,
+            or is a leaf as well, has one name for two roles.
+        leaves: The user's inputs and shared variables.
+        name: What the graph is called.
+    """
     taken: dict[str, str] = {}
 
     def claim(name: str, what: str) -> str:
@@ -340,17 +364,17 @@ def _named(
         for position, (variable, (wanted, _)) in enumerate(zip(inputs, wanted_in, strict=True))
     ]
     graph_outputs: list[GraphOutput] = []
-    named: dict[str, Any] = {}
+    met = {id(variable) for variable in leaves}
     for position, (variable, (wanted, explicit)) in enumerate(
         zip(outputs, wanted_out, strict=True)
     ):
         what = f"output {position}"
-        again = wanted is not None and named.get(wanted) is variable
-        if wanted and not explicit and (same_as_input[position] is not None or again):
+        origin = origins[position] if position < len(origins) else variable
+        if wanted and not explicit and id(origin) in met:
             final = invent(f"{wanted}_output", what)
         elif wanted:
             final = claim(wanted, what)
-            named[wanted] = variable
+            met.add(id(origin))
         else:
             final = invent(f"output_{position}", what)
         graph_outputs.append(GraphOutput(final, variable))

@@ -1,4 +1,4 @@
-"""The command line: `onnx-mapper test …`."""
+"""The command line: `onnx-mapper COMMAND …`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from onnx_mapper import commands as model_commands
 from onnx_mapper.conformance import command as test_command
 from onnx_mapper.errors import MapperError
 
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="onnx-mapper", description="PyTensor graphs to ONNX models, by rows of YAML."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    model_commands.add_parsers(commands)
     test_command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

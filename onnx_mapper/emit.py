@@ -168,7 +168,7 @@ class GraphBuilder:
         known = None if state else array
         shape = (None,) * array.ndim if state else array.shape
         value = Value(name, array.dtype.name, shape, known, parameter=True)
-        return self._sizes.named(value, [None] * array.ndim)
+        return self._sizes.named(value)
 
     def constant(self, array: Array, hint: str = "constant") -> Value:
         """Return a tensor with these numbers; equal constants share one initializer."""
@@ -468,7 +468,10 @@ class GraphBuilder:
         self._bodies.append(body)
         sizes_outside = self._sizes.known()
         try:
-            given = [Value(self.fresh_name(hint), t.dtype, t.shape) for hint, t in inputs]
+            given = [
+                self._sizes.named(Value(self.fresh_name(hint), t.dtype, t.shape))
+                for hint, t in inputs
+            ]
             results: list[Value] = []
             for value in build(given):
                 fresh = value.name in body.own_names and value.name not in {r.name for r in results}

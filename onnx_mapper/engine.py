@@ -13,7 +13,7 @@ from pytensor.graph.basic import Constant
 from pytensor.scalar.basic import ScalarType
 from pytensor.tensor.type import TensorType as PyTensorType
 
-from onnx_mapper.capture import Captured, cleaned, ordered_applies
+from onnx_mapper.capture import Captured, cleaned, constant_excess, ordered_applies
 from onnx_mapper.errors import Refusal, RefusedHere, RowError
 from onnx_mapper.formula import (
     Formula,
@@ -64,6 +64,7 @@ class Site:
         depth: How many inner graphs this lies in.
         batch: How many leading axes of the inputs the op doesn't know of: it is repeated over
             them. The inputs have them all, and they broadcast.
+        variables: The PyTensor variables of the inputs, where the op stands in a graph.
     """
 
     op: Any
@@ -71,6 +72,7 @@ class Site:
     outputs: tuple[TensorType, ...]
     depth: int = 0
     batch: int = 0
+    variables: tuple[Any, ...] = ()
 
 
 class Engine:
@@ -117,7 +119,8 @@ class Engine:
         told = len(self.refusals)
         try:
             inputs = tuple(self.read(variable, values) for variable in node.inputs)
-            results = self.apply(Site(node.op, inputs, outputs, depth))
+            site = Site(node.op, inputs, outputs, depth, variables=tuple(node.inputs))
+            results = self.apply(site)
         except (RowError, StaticError, RefusedHere) as error:
             if len(self.refusals) == told:
                 self._refuse(node, error)
@@ -216,7 +219,7 @@ class Engine:
         for attribute in self._attribute_names(row, site.op):
             names[attribute] = Lazy(lambda a=attribute: self._attribute(site.op, a))  # type: ignore[misc]
         names.update(self._bind_inputs(row, site))
-        answers = {"inner": partial(self._inner, site)}
+        answers = {"inner": partial(self._inner, site), "excess": partial(self._excess, site)}
         scope = Scope(names, self.table.language, self.nodes, answers, limit=Limit())
         for name, formula in row.let:
             scope.names[name] = Lazy(lambda f=formula: f.evaluate(scope))  # type: ignore[misc]
@@ -322,7 +325,10 @@ class Engine:
         result = run_body(row.body, scope)
         if row.outputs:
             return tuple(scope.names[name] for name in row.outputs)
-        return tuple(result) if isinstance(result, Vector) and len(site.outputs) > 1 else (result,)
+        several = isinstance(result, Vector) and (
+            len(site.outputs) > 1 or all(isinstance(item, Value) for item in result or [None])
+        )
+        return tuple(result) if several else (result,)
 
     def _to(self, row: Row, name: str, verb: To, scope: Scope) -> tuple[Any, list[str]]:
         value = scope.lookup(name)
@@ -371,6 +377,19 @@ class Engine:
         values = dict(zip(graph.inputs, given, strict=True))
         rankless = any(type_.dtype and type_.shape is None for type_ in site.outputs)
         return Vector(self._walk_inner(graph.outputs, values, rankless, site.depth))
+
+    def _excess(self, site: Site, x: Any, n: Any) -> int | None:
+        """Tell by how much the first size of an input, or the number in it, exceeds that in another.
+
+        None where PyTensor's own inference of shapes does not make it a constant.
+        """
+        found = [
+            next((v for v, item in zip(site.variables, site.inputs, strict=False) if item is y), None)
+            for y in (x, n)
+        ]
+        if None in found:
+            raise StaticError("excess asks about two inputs of the op, as they come in")
+        return constant_excess(*found)
 
     def _cleaned(self, graph: Any) -> Any:
         """Return an inner graph of tensors with the rewrites of `capture_variables`, done once."""

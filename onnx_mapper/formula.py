@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -181,6 +181,8 @@ class Definition:
         body: Statements; the last one is the result.
         summary: What it computes.
         place: Where it stands.
+        source: The definition as data, for mutants.
+        origin: What read it, and can read a changed one.
     """
 
     name: str
@@ -188,6 +190,8 @@ class Definition:
     body: tuple[Statement, ...]
     summary: str
     place: Place
+    source: Any = field(default=None, compare=False, repr=False)
+    origin: Any = field(default=None, compare=False, repr=False)
 
 
 def shortened(text: str, most: int = 80) -> str:
@@ -606,18 +610,16 @@ class _Compiler:
             ports = [
                 (hint, _type_like(item))
                 for hint, like in zip(names, given, strict=True)
-                for item in (like if isinstance(like, Vector) else [like])
+                for item in _leaves(like)
             ]
 
             def build(tensors: Sequence[Value]) -> list[Value]:
-                left = list(tensors)
+                left = iter(tensors)
                 inner = dataclasses.replace(scope, names=dict(scope.names))
-                for hint, like in zip(names, given, strict=True):
-                    if isinstance(like, Vector):
-                        inner.names[hint] = Vector(left.pop(0) for _ in like)
-                    else:
-                        inner.names[hint] = left.pop(0)
-                return _tensors(body(inner))
+                inner.names.update(
+                    (hint, _refilled(like, left)) for hint, like in zip(names, given, strict=True)
+                )
+                return [_tensor(item) for item in _leaves(body(inner))]
 
             return scope.nodes.subgraph(ports, build, lazy)
 
@@ -698,12 +700,24 @@ def _type_like(item: Any) -> Value | TensorType:
     return item
 
 
-def _tensors(outputs: Any) -> list[Value]:
-    items = list(outputs) if isinstance(outputs, Vector) else [outputs]
-    for item in items:
-        if not isinstance(item, Value):
-            raise StaticError(f"a graph's outputs are tensors, not {describe(item)}")
-    return items
+def _tensor(item: Any) -> Value:
+    if not isinstance(item, Value):
+        raise StaticError(f"a graph's outputs are tensors, not {describe(item)}")
+    return item
+
+
+def _leaves(items: Any) -> list[Any]:
+    """Return the items of a vector of vectors, in order."""
+    if isinstance(items, Vector):
+        return [leaf for item in items for leaf in _leaves(item)]
+    return [items]
+
+
+def _refilled(like: Any, left: Iterator[Any]) -> Any:
+    """Return vectors like the given ones, with the next items in them."""
+    if isinstance(like, Vector):
+        return Vector(_refilled(item, left) for item in like)
+    return next(left)
 
 
 def _bind(targets: Sequence[str], item: Any) -> dict[str, Any]:

@@ -108,6 +108,8 @@ class _Reader:
             self.body(entry["onnx"], "onnx"),
             entry["summary"],
             self.place(),
+            dict(entry),
+            self,
         )
 
     def family(self, entry: Mapping[str, Any]) -> Iterator[Row]:
@@ -167,7 +169,7 @@ class _Reader:
             deviations=tuple(entry.get("deviations", ())),
             equivalent=tuple(entry.get("equivalent", ())),
             source=dict(entry),
-            locate=self.place,
+            origin=self,
         )
         attributes = tuple(
             self._attribute(row, name, verbs) for name, verbs in entry.get("attributes", {}).items()

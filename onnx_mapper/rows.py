@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from onnx_mapper.errors import Place
 from onnx_mapper.formula import Definition, Formula, Statement
@@ -110,6 +110,16 @@ class Need:
     because: str
 
 
+class Origin(Protocol):
+    """The entry of a mapping file that a row comes from."""
+
+    def place(self, *keys: str | int) -> Place:
+        """Return where a part of the entry stands."""
+
+    def row(self, entry: Mapping[str, Any]) -> Row:
+        """Read the entry again, with other data in it."""
+
+
 @dataclass(frozen=True)
 class Row:
     """What a PyTensor Op is in ONNX.
@@ -142,7 +152,7 @@ class Row:
         deviations: Where PyTensor's numbers can't be followed, as written.
         equivalent: Mutants that make no difference, as written.
         source: The row as data, for documentation and mutants.
-        locate: Says where the part of the row that some keys lead to stands.
+        origin: What read the row, and can read a changed one.
     """
 
     ops: tuple[str, ...]
@@ -169,7 +179,7 @@ class Row:
     deviations: tuple[Any, ...] = field(default=(), compare=False)
     equivalent: tuple[Any, ...] = field(default=(), compare=False)
     source: Any = field(default=None, compare=False, repr=False)
-    locate: Callable[..., Place] = field(default=Place, compare=False, repr=False)
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -180,6 +190,10 @@ class Row:
     def title(self) -> str:
         """Place and class, as errors show them: `conv.yaml:2 AbstractConv2d`."""
         return f"{self.place.file}:{self.place.line} {self.name}"
+
+    def locate(self, *keys: str | int) -> Place:
+        """Return where the part of the row that some keys lead to stands."""
+        return self.place if self.origin is None else self.origin.place(*keys)
 
     def input_names(self) -> tuple[str, ...]:
         """Return the inputs' names without their marks."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TypeProto, helper
@@ -38,10 +39,10 @@ class Sizes:
         """Forget sizes of tensors inside a subgraph: nodes outside it can't ask for them."""
         self._by_symbol = {key: size for key, size in self._by_symbol.items() if key in symbols}
 
-    def named(self, value: Value, names: Sequence[str | None]) -> Value:
-        """Return a model input with its unknown sizes, of which equally named ones are equal."""
+    def named(self, value: Value, names: Sequence[str | None] = ()) -> Value:
+        """Return an input of a graph with its unknown sizes; equally named ones are equal."""
         sizes: list[Size | None] = []
-        for axis, (size, name) in enumerate(zip(value.shape or (), names, strict=True)):
+        for axis, (size, name) in enumerate(zip_longest(value.shape or (), names)):
             if size is not None:
                 sizes.append(None)
             elif name is None:
@@ -81,7 +82,7 @@ class Sizes:
         told = dict(enumerate(value.sizes))
         symbols: list[int | str | None] = []
         for axis, size in enumerate(value.shape):
-            unknown = told.get(axis)
+            unknown = told.get(axis) or self._by_symbol.get(f"{value.name}:{axis}")
             symbols.append(unknown.symbol if size is None and unknown is not None else size)
         return symbols
 

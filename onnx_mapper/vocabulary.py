@@ -19,7 +19,7 @@ from onnx_mapper.value import Size, TensorType, Value, dimensions
 
 CONSTANTS: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
 
-QUESTIONS = frozenset({"runs", "constant", "inner"})
+QUESTIONS = frozenset({"runs", "constant", "inner", "excess"})
 
 
 def _typed(value: Any) -> Value | TensorType:
@@ -101,8 +101,13 @@ def from_sizes(x: Any) -> bool:
 
 
 def is_size(x: Any) -> bool:
-    """Whether this is an unknown size with a tensor and an axis: n.tensor has it along n.axis."""
+    """Whether this is an unknown size that a tensor has: n.tensor has it along n.axis."""
     return isinstance(x, Size)
+
+
+def is_size_of(n: Any, x: Any) -> bool:
+    """Whether an unknown size is first known from this tensor, so that no other one tells it."""
+    return isinstance(n, Size) and isinstance(x, Value) and n.tensor.name == x.name
 
 
 def stretches(v: Any) -> Vector:
@@ -379,7 +384,8 @@ def sqrt(x: float) -> float:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        dims, rank, has_rank, dtype, known, value, single, is_tensor, is_float, is_int, is_unsigned,
+        dims, rank, has_rank, dtype, known, value, single, from_sizes, is_size, is_size_of,
+        stretches, is_tensor, is_float, is_int, is_unsigned,
         is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, filled, span,
         count, product, total, least, greatest, all_of, any_of, covers, ranks, inverse, ascending,
         backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, filled_in, settled,

@@ -277,9 +277,9 @@ def test_all_refusals_come_at_once_grouped() -> None:
     f = function([x], [a, b, pt.linalg.eig(x)[0].real, pt.exp(x)])
     with pytest.raises(Refused) as caught:
         export(f)
-    ops = [refusal.op.split("{")[0] for refusal in caught.value.refusals]
-    assert ops[:2] == ["SVD", "Eig"] or sorted(ops[:2]) == ["Eig", "SVD"]
-    svd = next(r for r in caught.value.refusals if r.op.startswith("SVD"))
+    assert len(caught.value.refusals) == 2
+    svd = next(r for r in caught.value.refusals if "SVD" in str(r))
+    assert any("Eig" in str(r) for r in caught.value.refusals)
     assert svd.count == 2
     assert "x" in svd.variables
     report = check(f)
@@ -308,13 +308,13 @@ y = pt.special.softmax(h @ w[1] + 1.0, axis=-1)
 loss = -(t * pt.log(y)).sum(axis=1).mean()
 outputs = [y, loss]
 digest = hashlib.sha256()
-digest.update(export(pytensor.function([x, t], outputs, mode=sys.argv[1])).SerializeToString())
+digest.update(export(pytensor.function([x, t], outputs, mode=None if sys.argv[1] == "default" else sys.argv[1])).SerializeToString())
 digest.update(export_graph([x, t], outputs).SerializeToString())
 print(digest.hexdigest())
 """
 
 
-@pytest.mark.parametrize("mode", ["FAST_RUN", "FAST_COMPILE"])
+@pytest.mark.parametrize("mode", ["default", "FAST_COMPILE"])
 def test_same_function_same_bytes_in_another_process_under_another_hash_seed(
     tmp_path: Path, mode: str
 ) -> None:

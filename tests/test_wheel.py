@@ -114,6 +114,7 @@ def test_installed_wheel_reads_its_own_files(installed, tmp_path, part):
     shutil.rmtree(crippled / "onnx_mapper" / part)
     result = export_elsewhere(crippled, tmp_path)
     assert result.returncode != 0, f"it exported without its {part}/"
+    assert f"folder {part!r} is missing" in result.stderr
     assert not (tmp_path / "model.onnx").exists()
 
 

@@ -77,6 +77,9 @@ def schema() -> dict[str, Any]:
             "then": {"$ref": "#/definitions/hook"},
             "else": {"$ref": "#/definitions/formula"},
         },
+        "cases": CASES,
+        "deviations": DEVIATIONS,
+        "equivalent": EQUIVALENT,
         "attribute": {
             "type": "object",
             "description": "What becomes of an attribute: exactly one of to, rewrite, require, "
@@ -158,9 +161,9 @@ def schema() -> dict[str, Any]:
         },
         "finish": {"$ref": "#/definitions/formula"},
         "refuse": REASON,
-        "cases": CASES,
-        "deviations": DEVIATIONS,
-        "equivalent": EQUIVALENT,
+        "cases": {"$ref": "#/definitions/cases"},
+        "deviations": {"$ref": "#/definitions/deviations"},
+        "equivalent": {"$ref": "#/definitions/equivalent"},
     }
     definitions["row"] = {
         "type": "object",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
-from onnx_mapper.conformance.items import Item
-from onnx_mapper.conformance.oracle import FAILED, run_item
-from onnx_mapper.conformance.report import RowReport, reproduction, versions
+from onnx_mapper.conformance.oracle import PASSED
+from onnx_mapper.conformance.progress import Progress
+from onnx_mapper.conformance.report import versions
+from onnx_mapper.conformance.runner import RowResult, run_rows
 from onnx_mapper.conformance.select import selector
-from onnx_mapper.conformance.tables import Subject, find_subject
+from onnx_mapper.conformance.tables import find_subject
 
 MOST_REPRODUCTIONS = 5
 
@@ -30,6 +32,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--full", action="store_true", help="whole grids, not samples of them")
     parser.add_argument("--mutants", action="store_true", help="also lie about the rows")
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
+    parser.add_argument(
+        "-j", "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes to use"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="show every failing item")
     parser.set_defaults(run=run)
 
@@ -40,52 +45,43 @@ def run(arguments: argparse.Namespace) -> int:
     for error in subject.left_out:
         print(f"left out: {error}", file=sys.stderr)
     chosen = selector(arguments.k) if arguments.k else lambda name: True
+    titles = subject.titles()
     selected = {
-        title: kept
+        titles[title]: kept
         for title, items in subject.items(arguments.full).items()
         if (kept := [item for item in items if chosen(item.id)])
     }
     if not selected:
         print("no item matches", file=sys.stderr)
         return 1
-    reports = _run_items(subject, selected, arguments.verbose)
+    progress = Progress(sum(map(len, selected.values())))
+    rows = run_rows(
+        selected,
+        subject.table,
+        arguments.jobs,
+        lambda result: progress.step(result.id),
+        lambda row: _show(row, progress, arguments.verbose),
+    )
+    progress.clear()
     if arguments.json:
-        data = {"versions": versions(), "rows": [report.data() for report in reports]}
+        data = {"versions": versions(), "rows": [row.data() for row in rows]}
         Path(arguments.json).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    return int(any(report.count(FAILED) for report in reports))
+    failed = [row for row in rows if row.failures]
+    empty = [row for row in rows if not row.count(PASSED) and not row.failures and not arguments.k]
+    for row in empty:
+        print(f"{row.title}: PyTensor has none of the graphs of its cases")
+    print(
+        f"{len(rows)} rows, {sum(row.count(PASSED) for row in rows)} items passed, "
+        f"{sum(len(row.failures) for row in rows)} failed in {len(failed)} rows"
+    )
+    return int(bool(failed or empty))
 
 
-def _run_items(
-    subject: Subject, selected: dict[str, list[Item]], verbose: bool
-) -> list[RowReport]:
-    reports = []
-    total, done = sum(map(len, selected.values())), 0
-    titles = subject.titles()
-    for title, items in selected.items():
-        outcomes = []
-        for item in items:
-            outcomes.append((item, run_item(item, subject.table)))
-            done += 1
-            _progress(done, total, item.id)
-        report = RowReport(titles[title], tuple(outcomes))
-        _clear()
-        failed = [pair for pair in outcomes if pair[1].status == FAILED]
-        for item, outcome in failed if verbose else failed[:MOST_REPRODUCTIONS]:
-            print(reproduction(item, outcome) + "\n")
-        if len(failed) > MOST_REPRODUCTIONS and not verbose:
-            print(f"… and {len(failed) - MOST_REPRODUCTIONS} more; -v shows all\n")
-        print(report.line())
-        reports.append(report)
-    return reports
-
-
-def _progress(done: int, total: int, name: str) -> None:
-    if sys.stderr.isatty():
-        filled = 20 * done // total
-        bar = "█" * filled + "·" * (20 - filled)
-        print(f"\r{bar} {done}/{total} {name[:70]:70}", end="", file=sys.stderr, flush=True)
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+def _show(row: RowResult, progress: Progress, verbose: bool) -> None:
+    progress.clear()
+    shown = row.failures if verbose else row.failures[:MOST_REPRODUCTIONS]
+    for result in shown:
+        print(f"{result.story}\n")
+    if len(shown) < len(row.failures):
+        print(f"… and {len(row.failures) - len(shown)} more; -v shows all\n")
+    print(row.line(), flush=True)

@@ -184,13 +184,26 @@ class Prepared:
             return self._check_refusal(table, self.item.refuse.says)
         worst, narrowed, seen = 0.0, False, 0
         for batch in self.batches:
+            if self._pytensor_cannot(batch):
+                return Outcome(SKIPPED, self.skipped)
             try:
                 ulps, was_narrowed, deviating = self._check_batch(batch, table)
+            except RowError as error:
+                return Outcome(FAILED, str(error))
             except _Failure as failure:
                 feed = failure.feed or batch.feeds[0]
                 return Outcome(FAILED, str(failure), failure.ulps, graph=batch.graph, feed=feed)
             worst, narrowed, seen = max(worst, ulps), narrowed or was_narrowed, seen + deviating
         return Outcome(PASSED, ulps=worst, narrowed=narrowed, deviating=seen)
+
+    def _pytensor_cannot(self, batch: Batch) -> bool:
+        """Tell whether PyTensor builds a graph for these dtypes and then can't compute it."""
+        if self.item.must_build or batch.trials:
+            return False
+        first = batch.graph.evaluate(batch.feeds[:1])[0]
+        if isinstance(first, TypeError):
+            self.skipped = f"PyTensor has no such graph: {_first_line(first)}"
+        return bool(self.skipped)
 
     def _check_refusal(self, table: Table, says: str) -> Outcome:
         batch = self.batches[0]
@@ -201,8 +214,8 @@ class Prepared:
             if says.lower() in str(refused).lower():
                 return Outcome(PASSED)
             problem = f"is refused, but not with {says!r}: {refused}"
-        except MapperError as error:
-            problem = f"is not refused with {says!r}, but fails: {error}"
+        except Exception as error:
+            problem = f"is not refused with {says!r}, but raises {type(error).__name__}: {error}"
         else:
             problem = f"is exported, and should be refused with {says!r}"
         return Outcome(FAILED, problem, graph=batch.graph, feed=batch.feeds[0])
@@ -213,6 +226,8 @@ class Prepared:
             built = build_with(table, batch.captured, setting.opset, "keep", {})
         except MapperError as error:
             raise _Failure(f"can't be exported: {error}") from None
+        except Exception as error:
+            raise _Failure(f"onnx-mapper itself raises {type(error).__name__}: {error}") from error
         if self.item.row.title not in built.rows_used:
             used = ", ".join(built.rows_used) or "none"
             raise _Failure(f"the graph does not use this row; it uses: {used}")
@@ -299,15 +314,16 @@ class Prepared:
 
 def run_item(item: Item, table: Table) -> Outcome:
     """Build, evaluate, export, run and compare one item."""
-    try:
-        prepared = Prepared(item, table.language)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return prepared.check(table)
-    except RowError as error:
-        return Outcome(FAILED, str(error))
-    except Exception as error:
-        return Outcome(FAILED, f"PyTensor can't build the graph: {type(error).__name__}: {error}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            prepared = Prepared(item, table.language)
+        except MapperError as error:
+            return Outcome(FAILED, str(error))
+        except Exception as error:
+            problem = f"PyTensor can't build the graph: {type(error).__name__}: {error}"
+            return Outcome(FAILED, problem)
+        return prepared.check(table)
 
 
 def _session(data: bytes) -> Any:

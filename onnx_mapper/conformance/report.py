@@ -1,75 +1,19 @@
-"""What a run shows: a summary per row, a reproduction per failure, and the same as JSON."""
+"""A failure, told so that it can be seen again: graph, inputs, versions, command."""
 
 from __future__ import annotations
 
 import io
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from onnx_mapper.conformance.items import Item
-from onnx_mapper.conformance.oracle import FAILED, PASSED, SKIPPED, Outcome
+from onnx_mapper.conformance.oracle import Outcome
 from onnx_mapper.value import Array
 
 LONGEST_ARRAY = 4000
-
-
-@dataclass(frozen=True)
-class RowReport:
-    """What came of one row.
-
-    Attributes:
-        title: `conv.yaml::AbstractConv2d`.
-        outcomes: Each item with its outcome.
-    """
-
-    title: str
-    outcomes: tuple[tuple[Item, Outcome], ...]
-
-    def count(self, status: str) -> int:
-        """Return how many items have a status."""
-        return sum(outcome.status == status for _, outcome in self.outcomes)
-
-    @property
-    def worst(self) -> float:
-        """The largest distance from PyTensor among items that passed, in ulps."""
-        return max([o.ulps for _, o in self.outcomes if o.status == PASSED] or [0.0])
-
-    def line(self) -> str:
-        """Return the row's line of the summary."""
-        parts = [f"{self.count(PASSED)} passed"]
-        if self.count(FAILED):
-            parts.append(f"{self.count(FAILED)} FAILED")
-        if self.count(SKIPPED):
-            parts.append(f"{self.count(SKIPPED)} not in PyTensor")
-        parts.append(f"worst {self.worst:.3g} ulps")
-        narrowed = sum(outcome.narrowed for _, outcome in self.outcomes)
-        if narrowed:
-            parts.append(f"{narrowed} in float32")
-        deviating = sum(outcome.deviating for _, outcome in self.outcomes)
-        if deviating:
-            parts.append(f"{deviating} known deviations")
-        return f"{self.title}: {', '.join(parts)}"
-
-    def data(self) -> dict[str, Any]:
-        """Return the row's entry of the JSON report."""
-        return {
-            "row": self.title,
-            "passed": self.count(PASSED),
-            "failed": self.count(FAILED),
-            "skipped": self.count(SKIPPED),
-            "worst_ulps": self.worst,
-            "narrowed": sum(outcome.narrowed for _, outcome in self.outcomes),
-            "deviations": sum(outcome.deviating for _, outcome in self.outcomes),
-            "failures": [
-                {"id": item.id, "problem": outcome.problem}
-                for item, outcome in self.outcomes
-                if outcome.status == FAILED
-            ],
-        }
 
 
 def reproduction(item: Item, outcome: Outcome) -> str:

@@ -1,0 +1,217 @@
+"""The commands around one function or one model: check, export, explain, verify, rows."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnx_mapper.errors import InvalidRequest, Mismatch, PrecisionWarning
+from onnx_mapper.explain import check, explain
+from onnx_mapper.export import export
+from onnx_mapper.opsets import DEFAULT_OPSET
+from onnx_mapper.report import table
+from onnx_mapper.row_checks import installed_class
+from onnx_mapper.table import load_table
+from onnx_mapper.verify import verify
+
+_FUNCTION_HELP = "a compiled function, as module:name or file.py:name"
+
+Commands = argparse._SubParsersAction
+
+
+def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add these commands to the command line."""
+    parser = _command(commands, "check", "tell what of a function would not convert", _check)
+    parser.add_argument("function", help=_FUNCTION_HELP)
+    _add_options(parser)
+    parser = _command(commands, "export", "write a function's ONNX model", _export)
+    parser.add_argument("function", help=_FUNCTION_HELP)
+    parser.add_argument("model", help="the file to write")
+    parser.add_argument("--dtype", choices=("keep", "float32"), default="keep")
+    parser.add_argument("--verify", action="store_true", help="compare it with PyTensor first")
+    _add_options(parser)
+    parser = _command(commands, "explain", "tell which op and row made each node", _explain)
+    parser.add_argument("model", help="an exported model")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser = _command(commands, "verify", "compare a model with its function", _verify)
+    parser.add_argument("model", help="an exported model")
+    parser.add_argument("function", help=_FUNCTION_HELP)
+    parser.add_argument("--inputs", metavar="FILE.npz", help="arrays by the inputs' names")
+    _add_mappings(parser)
+    parser = _command(commands, "rows", "list the rows, and which are active here", _rows)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_mappings(parser)
+
+
+def _command(
+    commands: Commands[argparse.ArgumentParser], name: str, summary: str, run: Any
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="the ONNX opset")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_mappings(parser)
+
+
+def _add_mappings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mappings", action="append", default=[], metavar="FOLDER", help="further rows"
+    )
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    found = check(
+        load_function(arguments.function), opset=arguments.opset, mappings=arguments.mappings
+    )
+    if arguments.json:
+        _print_json([asdict(refusal) for refusal in found.refusals])
+    else:
+        print(found)
+    return 0 if found.ok else 1
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    function = load_function(arguments.function)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PrecisionWarning)
+        model = export(
+            function,
+            arguments.model,
+            opset=arguments.opset,
+            dtype=arguments.dtype,
+            mappings=arguments.mappings,
+            verify=arguments.verify,
+        )
+    notes = [str(w.message) for w in caught if issubclass(w.category, PrecisionWarning)]
+    size = Path(arguments.model).stat().st_size
+    if arguments.json:
+        _print_json(
+            {
+                "model": arguments.model,
+                "bytes": size,
+                "nodes": len(model.graph.node),
+                "inputs": [port.name for port in model.graph.input],
+                "outputs": [port.name for port in model.graph.output],
+                "warnings": notes,
+            }
+        )
+        return 0
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
+    print(f"{arguments.model}: {size:,} bytes, {len(model.graph.node)} nodes")
+    return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    explanation = explain(arguments.model)
+    if arguments.json:
+        _print_json([asdict(node) for node in explanation])
+    else:
+        print(explanation)
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    function = load_function(arguments.function)
+    inputs = None
+    if arguments.inputs:
+        inputs = _read_inputs(arguments.inputs, function)
+    try:
+        print(verify(arguments.model, function, inputs, mappings=arguments.mappings))
+    except Mismatch as mismatch:
+        print(mismatch, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read_inputs(path: str, function: Any) -> list[Any]:
+    from onnx_mapper.capture import capture
+
+    names = [input_.name for input_ in capture(function).inputs]
+    try:
+        arrays = np.load(path)
+        return [arrays[name] for name in names]
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"{path} can't be read as .npz: {error}") from None
+    except KeyError as error:
+        raise InvalidRequest(f"{path} lacks {error}; it needs: {', '.join(names)}") from None
+
+
+def _rows(arguments: argparse.Namespace) -> int:
+    entries = []
+    for row in load_table(arguments.mappings).rows:
+        active = installed_class(row, import_modules=True) is not None
+        entries.append(
+            {
+                "op": row.ops[0],
+                "row": f"{row.place.file}:{row.place.line}",
+                "active": active,
+                "kind": "refused" if row.refuse else "mapped",
+                "summary": row.refuse or row.summary,
+            }
+        )
+    if arguments.json:
+        _print_json(entries)
+        return 0
+    rows = [
+        (
+            e["op"],
+            e["row"],
+            "not in this PyTensor" if not e["active"] else e["kind"],
+            e["summary"],
+        )
+        for e in entries
+    ]
+    print(table(("op", "row", "state", "summary"), rows))
+    return 0
+
+
+def load_function(path: str) -> Any:
+    """Import what `module:name` or `file.py:name` names.
+
+    Raises:
+        InvalidRequest: When there is no such module, file or name.
+    """
+    module_name, _, name = path.rpartition(":")
+    if not module_name or not name:
+        raise InvalidRequest(f"{path!r} names no function: write module:name or file.py:name")
+    if module_name.endswith(".py"):
+        module = _module_of_file(Path(module_name))
+    else:
+        sys.path.insert(0, "")
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError as error:
+            raise InvalidRequest(f"can't import {module_name}: {error}") from None
+    if not hasattr(module, name):
+        raise InvalidRequest(f"{module_name} has no {name!r}")
+    return getattr(module, name)
+
+
+def _module_of_file(path: Path) -> Any:
+    if not path.is_file():
+        raise InvalidRequest(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise InvalidRequest(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, indent=1))

@@ -1,0 +1,128 @@
+"""Jobs in processes of their own: a crash or an endless loop in one step ends that step alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+
+class Job(Protocol):
+    """Steps that share what they prepare, to be done in order."""
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+
+    def step(self, position: int) -> Any:
+        """Do one step and return what came of it, which must be picklable."""
+
+
+@dataclass(frozen=True)
+class Died:
+    """What came of a step whose process ended, or that took too long.
+
+    Attributes:
+        reason: What happened to it.
+    """
+
+    reason: str
+
+
+@dataclass
+class _Worker:
+    process: Any
+    pipe: Connection
+    job: int
+    step: int
+    since: float
+
+
+def run_jobs(
+    jobs: Sequence[Job], workers: int, seconds: float
+) -> Iterator[tuple[int, int, Any]]:
+    """Do all steps of all jobs.
+
+    Where processes can't be forked, everything is done in this one.
+
+    Args:
+        jobs: The jobs; each is done by one process, in order.
+        workers: How many processes work at a time; 0 for none but this.
+        seconds: How long a step may take.
+
+    Yields:
+        The job's position, the step's, and what came of it: a result, or `Died`.
+    """
+    if not workers or "fork" not in multiprocessing.get_all_start_methods():
+        for position, job in enumerate(jobs):
+            for step in range(len(job)):
+                yield position, step, job.step(step)
+        return
+    waiting = [position for position, job in enumerate(jobs) if len(job)]
+    active: list[_Worker] = []
+    try:
+        while waiting or active:
+            while waiting and len(active) < workers:
+                active.append(_start(jobs, waiting.pop(0), 0))
+            for worker in _ready(active, seconds):
+                yield from _serve(jobs, worker, active, seconds)
+    finally:
+        for worker in active:
+            worker.process.kill()
+
+
+def _start(jobs: Sequence[Job], job: int, step: int) -> _Worker:
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(jobs[job], step, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours, job, step, time.monotonic())
+
+
+def _work(job: Job, first: int, pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for step in range(first, len(job)):
+        pipe.send(job.step(step))
+    pipe.close()
+
+
+def _ready(active: Sequence[_Worker], seconds: float) -> list[_Worker]:
+    """Wait until a worker has something to say, or has been silent for too long."""
+    oldest = min(worker.since for worker in active)
+    patience = max(0.0, oldest + seconds - time.monotonic())
+    said = wait([worker.pipe for worker in active], patience)
+    now = time.monotonic()
+    return [w for w in active if w.pipe in said or now - w.since >= seconds]
+
+
+def _serve(
+    jobs: Sequence[Job], worker: _Worker, active: list[_Worker], seconds: float
+) -> Iterator[tuple[int, int, Any]]:
+    if worker.pipe.poll():
+        try:
+            result = worker.pipe.recv()
+        except EOFError:
+            worker.process.join()
+            result = Died(_cause(worker.process.exitcode))
+    else:
+        worker.process.kill()
+        worker.process.join()
+        result = Died(f"it took more than {seconds:g} seconds")
+    yield worker.job, worker.step, result
+    worker.step += 1
+    worker.since = time.monotonic()
+    if isinstance(result, Died) or worker.step == len(jobs[worker.job]):
+        active.remove(worker)
+        worker.pipe.close()
+    if isinstance(result, Died) and worker.step < len(jobs[worker.job]):
+        active.append(_start(jobs, worker.job, worker.step))
+
+
+def _cause(status: int | None) -> str:
+    if status is not None and status < 0:
+        return f"its process ended with {signal.Signals(-status).name}"
+    return f"its process ended with status {status}"

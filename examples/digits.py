@@ -11,6 +11,8 @@ Needs PyTensor 2.36.2, the last release with AbstractConv2d, and scikit-learn.
 """
 
 import argparse
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -161,9 +163,15 @@ def main() -> int:
     nodes = [node.op_type for node in model.graph.node]
     print(f"\nThe model: {output.stat().st_size:,} bytes, {len(nodes)} nodes")
     print(f"  {' '.join(nodes)}")
+    # In an environment that is not activated, commands need their folder.
+    mapper = "onnx-mapper"
+    if not shutil.which(mapper):
+        mapper = os.path.relpath(Path(sys.executable).with_name(mapper))
     print(f"\nIt is in {output}. To look at it:")
-    print(f"  onnx-mapper explain {output}    which PyTensor op and which row made each node")
-    print(f"  netron {output}                 as a picture (pip install netron)")
+    print("  which PyTensor op and which row made each node:")
+    print(f"    {mapper} explain {output}")
+    print("  as a picture (pip install netron):")
+    print(f"    netron {output}")
     return 1 if differ else 0
 
 

@@ -20,6 +20,7 @@ from onnx_mapper.operators import (
     attribute_value,
     dtype_of_code,
     formal,
+    opsets_of,
     plain,
     refuse_unknown,
     schema_of,
@@ -198,6 +199,8 @@ class GraphBuilder:
         refuse_unknown(number)
         try:
             array = np.asarray(plain(number))
+            if array.dtype.kind == "f" and dtype == "uint64":
+                array = _as_integers(plain(number), array)
         except (ValueError, OverflowError) as error:
             raise StaticError(f"{describe(number)} is no tensor: {error}") from None
         if array.size == 0:
@@ -246,15 +249,22 @@ class GraphBuilder:
             sizes = _static_shape(inputs[0]) or ()
             cut = sizes[given.get("start", 0) : given.get("end", len(sizes))]
             return (self.constant(np.array(cut, dtype="int64")),)
+        if op_type == SHAPE and isinstance(inputs[0], Value):
+            inputs, given = _first_with_these_sizes(inputs[0], given)
         bound = self._bind(op_type, schema, inputs)
         return self._in_running_dtypes(op_type, schema, bound, given, outputs)
 
     def ask(self, function: str, arguments: Sequence[Any]) -> Any:
-        """Answer `runs('Op', x)` and `constant(numbers, dtype)` for a formula."""
+        """Answer `runs('Op', x)`, `constant(numbers, dtype)` and `like(x, y)` for a formula."""
         if function == "constant":
             numbers, dtype = arguments
             return self.literal(numbers, dtype)
+        if function == "like":
+            value, other = arguments
+            return self._like(value, other)
         op_type, *tensors = arguments
+        if self.opset not in opsets_of(op_type):
+            return False
         schema = schema_of(op_type, self.opset)
         bindings = {}
         for position, tensor in enumerate(tensors):
@@ -356,7 +366,8 @@ class GraphBuilder:
     def _add(
         self, op_type: str, inputs: Sequence[Value | None], attributes: dict[str, Any], outputs: int
     ) -> tuple[Value, ...]:
-        while inputs and inputs[-1] is None:
+        least = schema_of(op_type, self.opset).min_input
+        while len(inputs) > least and inputs[-1] is None:
             inputs = inputs[:-1]
         node = NodeProto(op_type=op_type)
         node.input.extend("" if value is None else value.name for value in inputs)
@@ -507,6 +518,16 @@ class GraphBuilder:
         self._types.pop(value.name, None)
         return replace(value, shape=merged)
 
+    def _like(self, value: Value, other: Value) -> Value:
+        """Return the tensor, known to have the shape of another one."""
+        ours, theirs = value.shape, other.shape
+        if ours is not None and theirs is not None:
+            pairs = list(zip(ours, theirs, strict=False))
+            if len(ours) != len(theirs) or any(a != b for a, b in pairs if None not in (a, b)):
+                raise StaticError(f"a tensor of shape {ours} is not like one of shape {theirs}")
+        shaped = self.with_shape(value, theirs)
+        return replace(shaped, sizes=other.sizes) if shaped.shape == theirs else shaped
+
     def as_output(self, value: Value, name: str, free: bool) -> None:
         """Make a tensor the model's output of this name.
 
@@ -544,7 +565,41 @@ class GraphBuilder:
         return graph
 
 
+def _as_integers(numbers: Any, array: Array) -> Array:
+    """Undo what NumPy does to whole numbers of which some need int64 and others uint64."""
+    exact = np.asarray(numbers, dtype=object)
+    whole = all(isinstance(number, int) for number in exact.flat)
+    return exact.astype("uint64") if whole else array
+
+
 def _static_shape(item: Any) -> tuple[int, ...] | None:
     if isinstance(item, Value) and item.shape is not None and None not in item.shape:
         return tuple(size for size in item.shape if size is not None)
     return None
+
+
+def _first_with_these_sizes(
+    value: Value, given: dict[str, Any]
+) -> tuple[Sequence[Value], dict[str, Any]]:
+    """Ask the first tensor that has the wanted sizes, so that equal questions are one node.
+
+    Which of several equal sizes PyTensor asks for may differ from process to process.
+    """
+    axes = range(len(value.shape or ()))[given.get("start", 0) : given.get("end")]
+    sizes = dict(enumerate(value.sizes))
+    wanted = [sizes.get(axis) for axis in axes]
+    first = wanted[0] if wanted else None
+    if first is None or value.shape is None:
+        return [value], given
+    for offset, size in enumerate(wanted):
+        if size is None or size.tensor.name != first.tensor.name:
+            return [value], given
+        if size.axis != first.axis + offset:
+            return [value], given
+    end = first.axis + len(wanted)
+    asked = dict(given, start=first.axis, end=end)
+    if first.axis == 0:
+        del asked["start"]
+    if end == len(first.tensor.shape or ()):
+        del asked["end"]
+    return [first.tensor], asked

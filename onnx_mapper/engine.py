@@ -14,6 +14,7 @@ from pytensor.scalar.basic import ScalarType
 from pytensor.tensor.type import TensorType as PyTensorType
 
 from onnx_mapper.capture import Captured, cleaned, constant_excess, ordered_applies
+from onnx_mapper.equal_sizes import EqualSizes
 from onnx_mapper.errors import Refusal, RefusedHere, RowError
 from onnx_mapper.formula import (
     Formula,
@@ -90,6 +91,7 @@ class Engine:
         self.dtypes = dtypes
         self.refusals: list[Refusal] = []
         self.rows_used: dict[str, int] = {}
+        self.equal_sizes = EqualSizes()
         self._clean_graphs: dict[int, tuple[Any, Any]] = {}
 
     def run(self, captured: Captured, known: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -159,6 +161,8 @@ class Engine:
         before = self.nodes.source
         self.nodes.source = Source(class_path(type(site.op)), _place_of(row))
         try:
+            if row.broadcasts:
+                self.equal_sizes.meet(site.inputs)
             return self._apply_row(row, site)
         finally:
             self.nodes.source = before

@@ -15,6 +15,7 @@ from onnx import ModelProto
 from onnx_mapper.capture import Captured, capture, capture_variables
 from onnx_mapper.emit import GraphBuilder, Narrowed
 from onnx_mapper.engine import Dtypes, Engine, is_tensor_type
+from onnx_mapper.equal_sizes import AxisOfInput
 from onnx_mapper.errors import InvalidRequest, PrecisionWarning, Refusal, Refused, gather_refusals
 from onnx_mapper.finish import Dimension, Port, check_target, finish, save
 from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, ir_version_of
@@ -178,13 +179,23 @@ def build(
 
 
 def build_with(table: Table, captured: Captured, opset: int, dtype: str, dims: Dims) -> Built:
-    """Map a captured graph by the rows of one table; see `export`."""
+    """Map a captured graph by the rows of one table; see `export`.
+
+    Where sizes of inputs turn out to be equal, the graph is mapped once more with that
+    knowledge: which of several equal sizes PyTensor asks for differs from process to process.
+    """
     dtypes = Dtypes("float32" if dtype == "float32" else None)
     names = [p.name for p in (*captured.inputs, *captured.parameters, *captured.outputs)]
-    builder = GraphBuilder(opset, ir_version_of(opset), frozenset(names))
-    engine = Engine(table, builder, dtypes)
-    known, ports = _enter(captured, builder, engine, dims)
-    values = engine.run(captured, known)
+    equal: Mapping[AxisOfInput, str] = {}
+    while True:
+        builder = GraphBuilder(opset, ir_version_of(opset), frozenset(names))
+        engine = Engine(table, builder, dtypes)
+        known, ports = _enter(captured, builder, engine, dims, equal)
+        values = engine.run(captured, known)
+        learned = engine.equal_sizes.names([(port.name, len(port.dims)) for port in ports])
+        if engine.refusals or not set(learned) - set(equal):
+            break
+        equal = learned
     if engine.refusals:
         raise Refused(gather_refusals(engine.refusals))
     outputs = _leave(captured, builder, engine, values)
@@ -227,7 +238,11 @@ def refusals_of(captured: Captured, opset: int, mappings: Sequence[str | Path]) 
 
 
 def _enter(
-    captured: Captured, builder: GraphBuilder, engine: Engine, dims: Dims
+    captured: Captured,
+    builder: GraphBuilder,
+    engine: Engine,
+    dims: Dims,
+    equal: Mapping[AxisOfInput, str],
 ) -> tuple[dict[Any, Any], list[Port]]:
     """Make tensors of inputs and parameters, and declare the inputs."""
     known: dict[Any, Any] = {}
@@ -242,7 +257,11 @@ def _enter(
             _refuse_type(input_.name, input_.variable)
         declared = _declared_dims(input_.name, type_.shape or (), dims.get(input_.name))
         ports.append(Port(input_.name, type_.dtype, declared))
-        known[input_.variable] = builder.input(input_.name, type_.dtype, declared)
+        symbols = [
+            dim if isinstance(dim, int) else equal.get((input_.name, axis), dim)
+            for axis, dim in enumerate(declared)
+        ]
+        known[input_.variable] = builder.input(input_.name, type_.dtype, symbols)
     for parameter in captured.parameters:
         if parameter.value is None or not is_tensor_type(parameter.variable.type):
             continue

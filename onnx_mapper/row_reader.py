@@ -144,6 +144,7 @@ class _Reader:
             place=place,
             summary=entry["summary"],
             subclasses=entry.get("subclasses", False),
+            broadcasts=entry.get("broadcasts", False),
             inputs=tuple(entry.get("inputs", ())),
             reads=tuple(entry.get("reads", ())),
             choose=self.formula(entry["choose"], "choose") if "choose" in entry else None,

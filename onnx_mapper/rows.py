@@ -131,6 +131,8 @@ class Row:
         place: Where the row starts.
         summary: One line on what the op computes.
         subclasses: Whether subclasses without a row of their own are served too.
+        broadcasts: Whether inputs and outputs have equal sizes along each axis where they are
+            not statically 1, so that either can be asked for them.
         inputs: Names of the inputs; a last `*name` takes all that are left, a `name?` may be
             missing.
         reads: Attributes beside `__props__` that formulas read.
@@ -159,6 +161,7 @@ class Row:
     place: Place
     summary: str
     subclasses: bool = False
+    broadcasts: bool = False
     inputs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     choose: Formula | None = None

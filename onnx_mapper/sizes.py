@@ -18,7 +18,7 @@ from onnx.shape_inference import infer_shapes
 
 from onnx_mapper.operators import dtype_of_code
 from onnx_mapper.static import StaticError
-from onnx_mapper.value import Size, Value
+from onnx_mapper.value import OpenSize, Value
 
 LARGEST_KNOWN = 1024
 
@@ -27,8 +27,8 @@ class Sizes:
     """The unknown sizes of one model under construction."""
 
     def __init__(self) -> None:
-        self._by_symbol: dict[str, Size] = {}
-        self._by_name: dict[str, Size] = {}
+        self._by_symbol: dict[str, OpenSize] = {}
+        self._by_name: dict[str, OpenSize] = {}
         self._origins: dict[str, tuple[NodeProto, Mapping[str, Value]]] = {}
 
     def known(self) -> frozenset[str]:
@@ -41,7 +41,7 @@ class Sizes:
 
     def named(self, value: Value, names: Sequence[str | None] = ()) -> Value:
         """Return an input of a graph with its unknown sizes; equally named ones are equal."""
-        sizes: list[Size | None] = []
+        sizes: list[OpenSize | None] = []
         for axis, (size, name) in enumerate(zip_longest(value.shape or (), names)):
             if size is not None:
                 sizes.append(None)
@@ -173,6 +173,6 @@ class Sizes:
         code = helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
         return helper.make_tensor_type_proto(code, self.symbols(value))
 
-    def _new(self, value: Value, axis: int) -> Size:
-        size = Size(f"size {axis} of {value.name}", value, axis)
+    def _new(self, value: Value, axis: int) -> OpenSize:
+        size = OpenSize(f"size {axis} of {value.name}", value, axis)
         return self._by_symbol.setdefault(size.symbol, size)

@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Size(Unknown):
+class OpenSize(Unknown):
     """The size of an axis that is unknown at export: equal to another one if it surely is the same.
 
     Attributes:
@@ -52,7 +52,7 @@ class Value:
     shape: StaticShape | None
     known: Array | None = None
     parameter: bool = False
-    sizes: tuple[Size | None, ...] = ()
+    sizes: tuple[OpenSize | None, ...] = ()
     from_sizes: bool = False
 
     @property

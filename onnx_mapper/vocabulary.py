@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from onnx_mapper.static import DTYPES, LONGEST_VECTOR, Unknown, Vector, arithmetic, as_static
-from onnx_mapper.value import Size, TensorType, Value, dimensions
+from onnx_mapper.value import OpenSize, TensorType, Value, dimensions
 
 CONSTANTS: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
 
-QUESTIONS = frozenset({"runs", "constant", "inner", "excess"})
+QUESTIONS = frozenset({"runs", "constant", "like", "inner", "excess"})
 
 
 def _typed(value: Any) -> Value | TensorType:
@@ -102,12 +102,12 @@ def from_sizes(x: Any) -> bool:
 
 def is_size(x: Any) -> bool:
     """Whether this is an unknown size that a tensor has: n.tensor has it along n.axis."""
-    return isinstance(x, Size)
+    return isinstance(x, OpenSize)
 
 
 def is_size_of(n: Any, x: Any) -> bool:
     """Whether an unknown size is first known from this tensor, so that no other one tells it."""
-    return isinstance(n, Size) and isinstance(x, Value) and n.tensor.name == x.name
+    return isinstance(n, OpenSize) and isinstance(x, Value) and n.tensor.name == x.name
 
 
 def stretches(v: Any) -> Vector:
@@ -123,7 +123,7 @@ def stretches(v: Any) -> Vector:
 
 
 def _continues(before: Any, after: Any) -> bool:
-    if isinstance(before, Size) and isinstance(after, Size):
+    if isinstance(before, OpenSize) and isinstance(after, OpenSize):
         return before.tensor.name == after.tensor.name and before.axis + 1 == after.axis
     return isinstance(before, int) and isinstance(after, int)
 
@@ -281,9 +281,9 @@ def backwards(v: Any) -> Vector:
     return Vector(reversed(_vector(v)))
 
 
-def pairs(a: Any, b: Any) -> Vector:
-    """Items of two vectors of one length, in pairs."""
-    return Vector(Vector(pair) for pair in zip(_vector(a), _vector(b), strict=True))
+def pairs(*vs: Any) -> Vector:
+    """Items of vectors of one length, side by side: pairs, triples …"""
+    return Vector(Vector(items) for items in zip(*map(_vector, vs), strict=True))
 
 
 def numbered(v: Any) -> Vector:

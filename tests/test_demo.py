@@ -59,8 +59,15 @@ def test_digits_leave_pytensor_unchanged(tmp_path):
     assert len(operators) == nodes
     assert operators.count("Conv") == 2
     assert "\n  " + " ".join(operators) + "\n" in output
-    assert f"onnx-mapper explain {Path('model/digits.onnx')} " in output
-    assert "netron" in output.splitlines()[-1]
+    assert output.splitlines()[-1].split() == ["netron", "model/digits.onnx"]
+
+    command = re.search(r"^ +(\S*onnx-mapper explain model/digits\.onnx)$", output, re.MULTILINE)
+    assert command, output
+    explained = subprocess.run(
+        command[1].split(), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+    )
+    for told in ("AbstractConv2d", "conv.yaml"):
+        assert told in explained.stdout
 
 
 @pytest.mark.skipif(has_conv2d(), reason="this PyTensor has AbstractConv2d")

@@ -65,7 +65,7 @@ def test_no_op_is_named_in_python() -> None:
     forbidden = (operators | classes) - TYPING_NAMES
     offences = []
     for path in MODULES:
-        if path.name == "hooks.py":
+        if path.name in EXCUSED_FILES:
             continue
         relative = str(path.relative_to(PACKAGE))
         for name, line in spelled(path):
@@ -75,6 +75,11 @@ def test_no_op_is_named_in_python() -> None:
                 offences.append(f"{relative}:{line} spells {name}")
     assert not offences, "\n".join(offences)
 
+
+EXCUSED_FILES = {
+    "hooks.py": "the two escapes of convolution",
+    "formula_mutants.py": "lies about operators replace one by another of the same signature",
+}
 
 TYPING_NAMES = {"Any", "Sequence", "Optional"}
 """Names of Python's `typing` and `collections.abc` that operators or classes share."""

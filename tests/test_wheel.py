@@ -92,7 +92,8 @@ def test_wheel_holds_rows_and_schema(wheel, tmp_path):
     for part, suffix in ("mappings", ".yaml"), ("schema", ".json"):
         assert files(ROOT / part, suffix)
         assert files(tmp_path / "onnx_mapper" / part, suffix) == files(ROOT / part, suffix)
-    assert len(list(tmp_path.iterdir())) == 2, "the package and its dist-info, nothing else"
+    for path in tmp_path.iterdir():
+        assert path.name.startswith("onnx_mapper"), "nothing else belongs into site-packages"
     assert list(tmp_path.glob("*.dist-info/licenses/LICENSE"))
 
 

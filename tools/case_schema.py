@@ -34,7 +34,7 @@ CHOICE: dict[str, Any] = {
     "shapes": SHAPES,
 }
 OPERATORS = {"type": "array", "items": {"type": "string", "pattern": r"^[A-Z]\w*$"}}
-EXEMPT = {
+EXEMPT: dict[str, Any] = {
     "type": "object",
     "required": ["because"],
     "additionalProperties": False,
@@ -44,11 +44,16 @@ EXEMPT = {
         "because": REASON,
     },
 }
-CASE = {
+CASE: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
         "name": {"type": "string", "pattern": r"^[a-z0-9][a-z0-9_]*$"},
+        "pytensor": {
+            "type": "string",
+            "pattern": r"^\d+(\.\d+)*$",
+            "description": "The versions of PyTensor that it is about: 2 for all of 2.x.",
+        },
         "inputs": {
             **mapping_of({"type": "string", "maxLength": 200}),
             "description": "Each input's dtype and shape: T[n,4] (a letter for several dtypes, "
@@ -118,13 +123,24 @@ CASE = {
     },
 }
 CASES = one_or_list(CASE)
-DEVIATIONS = {"type": "array", "items": EXEMPT}
+DEVIATION = {
+    **EXEMPT,
+    "properties": {
+        "case": {"type": "string", "description": "The name of the case that it is about."},
+        **EXEMPT["properties"],
+    },
+}
+DEVIATIONS = {"type": "array", "items": DEVIATION}
 EQUIVALENT = {
     "type": "array",
     "items": {
         "type": "object",
         "required": ["mutant", "because"],
         "additionalProperties": False,
-        "properties": {"mutant": {"type": "string"}, "because": REASON},
+        "properties": {
+            "mutant": {"type": "string"},
+            "because": REASON,
+            "pytensor": CASE["properties"]["pytensor"],
+        },
     },
 }

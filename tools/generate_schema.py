@@ -120,6 +120,7 @@ def schema() -> dict[str, Any]:
         },
         "summary": {"type": "string", "minLength": 4, "maxLength": 200},
         "subclasses": {"type": "boolean"},
+        "broadcasts": {"type": "boolean"},
         "inputs": {
             "type": "array",
             "items": {"type": "string", "pattern": r"^(\*[a-z][a-z0-9_]*|[a-z][a-z0-9_]*\??)$"},
@@ -203,6 +204,7 @@ def schema() -> dict[str, Any]:
             "define": {"type": "string", "description": "The function's name: `log1p(x)`."},
             "summary": row_properties["summary"],
             "onnx": {"$ref": "#/definitions/body"},
+            "equivalent": {"$ref": "#/definitions/equivalent"},
         },
     }
     return {

@@ -51,6 +51,8 @@ def read_cases(row: Row) -> RowCases:
     written = list(row.cases) or ([{}] if is_scalar(row) and row.inputs else [])
     cases: list[Case] = []
     for position, source in enumerate(written):
+        if not is_about_installed(source):
+            continue
         keys: tuple[str | int, ...] = ("cases", position) if listed else ("cases",)
         cases.extend(_CaseReader(row, keys, source).read(position))
     names = [case.name for case in cases]
@@ -58,10 +60,18 @@ def read_cases(row: Row) -> RowCases:
         if names.count(case.name) > 1:
             raise RowError(case.place, f"two cases are named {case.name!r}: give one a `name`")
     deviations = tuple(
-        _exempt(row, source, ("deviations", position), cases)
+        _deviation(row, source, ("deviations", position), cases)
         for position, source in enumerate(row.deviations)
     )
     return RowCases(tuple(cases), deviations)
+
+
+def is_about_installed(source: Mapping[str, Any]) -> bool:
+    """Tell whether an entry is about the installed PyTensor: `pytensor: 2` for all of 2.x."""
+    import pytensor
+
+    asked = source.get("pytensor")
+    return asked is None or f"{pytensor.__version__}.".startswith(f"{asked}.")
 
 
 def is_scalar(row: Row) -> bool:
@@ -391,15 +401,18 @@ class _CaseReader:
         )
 
 
-def _exempt(
+def _deviation(
     row: Row, source: Mapping[str, Any], keys: tuple[str | int, ...], cases: Sequence[Case]
 ) -> Exempt:
-    names: frozenset[str] = frozenset()
-    specs: dict[str, InputSpec] = {}
-    for case in cases:
-        names |= {key for key, _ in (*case.grid, *case.dtypes, *case.sizes)}
-        specs.update((spec.name, spec) for spec in case.inputs)
-    return _exempt_of(row, source, keys, tuple(specs.values()), names)
+    name = source.get("case")
+    about = [case for case in cases if name in (None, case.name)]
+    if not about:
+        listed = ", ".join(case.name for case in cases if case.name) or "none has a name"
+        raise RowError(row.locate(*keys, "case"), f"no case is named {name!r}; there are: {listed}")
+    names = {key for case in about for key, _ in (*case.grid, *case.dtypes, *case.sizes)}
+    specs = {spec.name: spec for case in about for spec in case.inputs}
+    exempt = _exempt_of(row, source, keys, tuple(specs.values()), frozenset(names))
+    return replace(exempt, case=name)
 
 
 def _exempt_of(
@@ -410,11 +423,12 @@ def _exempt_of(
     names: frozenset[str],
 ) -> Exempt:
     when = where = None
-    known = names | ALWAYS_NAMED | {spec.name for spec in specs}
+    static = names | ALWAYS_NAMED
+    known = static | {spec.name for spec in specs}
     if "when" in source:
         when = parse_formula(source["when"], row.locate(*keys, "when"))
-        for name in sorted(when.names - known):
-            listed = ", ".join(sorted(known))
+        for name in sorted(when.names - static):
+            listed = ", ".join(sorted(static))
             raise RowError(when.place, f"{name!r} is not defined; there are: {listed}")
     if "where" in source:
         where = parse_graph(source["where"], row.locate(*keys, "where"))

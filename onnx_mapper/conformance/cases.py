@@ -113,12 +113,14 @@ class Exempt:
         where: Which elements: an expression over the inputs as NumPy arrays; None for all.
         because: Why.
         place: Where it stands.
+        case: The name of the case that it is about; None for all.
     """
 
     when: Formula | None
     where: GraphFormula | None
     because: str
     place: Place
+    case: str | None = None
 
 
 @dataclass(frozen=True)

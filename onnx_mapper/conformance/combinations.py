@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 WHOLE_UP_TO = 72
-SAMPLE = 16
+SAMPLE = 40
 CANDIDATES = 12
 
 Combination = tuple[int, ...]

@@ -8,12 +8,13 @@ import os
 import sys
 from pathlib import Path
 
+from onnx_mapper.conformance.mutant_runs import SURVIVED, WRONG, Verdicts, mutant_jobs, run_mutants
 from onnx_mapper.conformance.oracle import PASSED
 from onnx_mapper.conformance.progress import Progress
 from onnx_mapper.conformance.report import versions
 from onnx_mapper.conformance.runner import RowResult, run_rows
 from onnx_mapper.conformance.select import selector
-from onnx_mapper.conformance.tables import find_subject
+from onnx_mapper.conformance.tables import Subject, find_subject
 
 MOST_REPRODUCTIONS = 5
 
@@ -63,8 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
         lambda row: _show(row, progress, arguments.verbose),
     )
     progress.clear()
+    lies: list[Verdicts] = []
+    if arguments.mutants:
+        lies = _lie(subject, arguments)
     if arguments.json:
-        data = {"versions": versions(), "rows": [row.data() for row in rows]}
+        data = {
+            "versions": versions(),
+            "rows": [row.data() for row in rows],
+            "mutants": [verdicts.data() for verdicts in lies],
+        }
         Path(arguments.json).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     failed = [row for row in rows if row.failures]
     empty = [row for row in rows if not row.count(PASSED) and not row.failures and not arguments.k]
@@ -74,7 +82,28 @@ def run(arguments: argparse.Namespace) -> int:
         f"{len(rows)} rows, {sum(row.count(PASSED) for row in rows)} items passed, "
         f"{sum(len(row.failures) for row in rows)} failed in {len(failed)} rows"
     )
-    return int(bool(failed or empty))
+    unnoticed = sum(len(v.of(SURVIVED)) + len(v.of(WRONG)) for v in lies)
+    if arguments.mutants:
+        total = sum(len(verdicts.verdicts) for verdicts in lies)
+        print(f"{total} mutants, {unnoticed} survived or wrongly declared equivalent")
+    return int(bool(failed or empty or unnoticed))
+
+
+def _lie(subject: Subject, arguments: argparse.Namespace) -> list[Verdicts]:
+    chosen = selector(arguments.k) if arguments.k else lambda name: True
+    items = subject.items(arguments.full)
+    jobs = mutant_jobs(subject.rows, items, subject.titles(), subject.table, chosen)
+    progress = Progress(sum(map(len, jobs)))
+
+    def show(verdicts: Verdicts) -> None:
+        progress.clear()
+        for story in verdicts.stories():
+            print(f"{story}\n")
+        print(verdicts.line(), flush=True)
+
+    found = run_mutants(jobs, arguments.jobs, progress.step, show)
+    progress.clear()
+    return found
 
 
 def _show(row: RowResult, progress: Progress, verbose: bool) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from onnx_mapper.conformance.graph_language import GraphFormula, GraphEvaluator
 from onnx_mapper.value import Array
+from onnx_mapper.vocabulary import CONSTANTS
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "isnan": lambda x: np.isnan(x) if np.asarray(x).dtype.kind == "f" else np.zeros(np.shape(x), bool),
@@ -38,7 +39,8 @@ def holds_for(condition: GraphFormula, names: Mapping[str, Any]) -> Array:
         RowError: When it is no condition on these arrays.
     """
     with np.errstate(all="ignore"):
-        return np.asarray(_Arrays(condition.place, {**FUNCTIONS, **names}).visit(condition.tree), bool)
+        evaluator = _Arrays(condition.place, {**CONSTANTS, **FUNCTIONS, **names})
+        return np.asarray(evaluator.visit(condition.tree), bool)
 
 
 class _Arrays(GraphEvaluator):

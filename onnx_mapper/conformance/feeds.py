@@ -157,6 +157,17 @@ def shape_of(spec: InputSpec, array: Array, known: bool, names: frozenset[str]) 
     )
 
 
+def sizes_in(case: Case, feed: Feed) -> dict[str, int]:
+    """Return the sizes that free axis names have in some arrays."""
+    free = {name for name, _ in case.sizes}
+    return {
+        dim.text.strip(): size
+        for spec in case.inputs
+        for dim, size in zip(spec.dims, feed[spec.name].shape, strict=True)
+        if dim.text.strip() in free
+    }
+
+
 def _names(spec: InputSpec) -> frozenset[str]:
     return frozenset().union(*(dim.names for dim in spec.dims))
 

@@ -76,10 +76,11 @@ _PARTS = frozenset({
 _OP_HOMES = (
     "pytensor.tensor.", "pytensor.scalar.", "pytensor.compile.builders", "pytensor.compile.ops",
     "pytensor.ifelse", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
-    "pytensor.scan.",
+    "pytensor.scan.", "pytensor.assumptions.", "pytensor.breakpoint", "pytensor.compile.debug.",
 )  # fmt: skip
 _CLOSED_HOMES = ("pytensor.tensor.io", "pytensor.tensor.utils", "pytensor.compile.ops.FromFunctionOp")
 _ROOTS = {"pt": "pytensor.tensor", "scalar": "pytensor.scalar"}
+_CLASSES = {"ValueError": ValueError, "IndexError": IndexError}
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def parse_graph(text: str, place: Place) -> GraphFormula:
             raise RowError(place, f"{column}: ** is not allowed in a case")
         if isinstance(node, ast.Name):
             names.add(node.id)
-    return GraphFormula(text, place, tree, frozenset(names - set(_ROOTS) - {"op"}))
+    return GraphFormula(text, place, tree, frozenset(names - set(_ROOTS) - set(_CLASSES) - {"op"}))
 
 
 class GraphEvaluator:
@@ -160,7 +161,9 @@ class GraphEvaluator:
     def _name(self, node: ast.Name) -> Any:
         if node.id in self.names:
             return self.names[node.id]
-        listed = ", ".join(sorted({*self.names, *_ROOTS}))
+        if node.id in _CLASSES:
+            return _CLASSES[node.id]
+        listed = ", ".join(sorted({*self.names, *_ROOTS, *_CLASSES}))
         raise self.refuse(node, f"{node.id!r} is not defined; there are: {listed}")
 
     def _tuple(self, node: ast.Tuple) -> Any:
@@ -277,8 +280,9 @@ def check_constructor(
         bound = signature.bind(*arguments, **keywords)
     except (TypeError, ValueError) as error:
         raise RowError(place, f"{cls.__name__}: {error}") from None
+    meant = getattr(cls, "__props__", None) or ()
     for name in bound.arguments:
-        if name in ("nfunc_spec", "name", "params_type", "openmp"):
+        if name in ("nfunc_spec", "name", "params_type", "openmp") and name not in meant:
             raise RowError(place, f"{cls.__name__}: {name!r} may not be given in a case")
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytensor
 from pytensor.compile.mode import Mode
+from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
 from pytensor.tensor.elemwise import Elemwise
 
 from onnx_mapper.capture import Captured, capture
 from onnx_mapper.conformance.cases import STATIC, Case
 from onnx_mapper.conformance.case_reader import is_scalar
-from onnx_mapper.conformance.feeds import Feed, shape_of
+from onnx_mapper.conformance.feeds import Feed, shape_of, sizes_in
 from onnx_mapper.conformance.graph_language import check_constructor
 from onnx_mapper.conformance.items import Item, names_of
 from onnx_mapper.engine import is_tensor_type
@@ -24,6 +25,7 @@ from onnx_mapper.errors import RowError
 from onnx_mapper.row_checks import installed_class
 from onnx_mapper.rows import Row
 from onnx_mapper.value import Array
+from onnx_mapper.vocabulary import CONSTANTS
 
 RAW = Mode(linker="py", optimizer=None)
 
@@ -54,13 +56,17 @@ class Graph:
         """
         with pytensor.config.change_flags(mode=RAW), np.errstate(all="ignore"):
             function = pytensor.function(
-                list(self.inputs), list(self.outputs), mode=RAW, on_unused_input="ignore"
+                list(self.inputs),
+                list(self.outputs),
+                mode=RAW,
+                on_unused_input="ignore",
+                accept_inplace=True,
             )
             return [self._evaluated(function, feed) for feed in feeds]
 
     def _evaluated(self, function: Any, feed: Feed) -> list[Array] | Exception:
         try:
-            results = function(*(feed[variable.name] for variable in self.inputs))
+            results = function(*(feed[variable.name].copy() for variable in self.inputs))
         except Exception as error:
             return error
         return [
@@ -96,7 +102,7 @@ def build_graph(item: Item, feed: Feed) -> Graph:
             variables[spec.name] = pytensor.tensor.tensor(
                 spec.name, dtype=array.dtype.name, shape=shape
             )
-    results = _results(item, case, variables)
+    results = _results(item, case, variables, sizes_in(case, feed))
     listed = list(results) if isinstance(results, list | tuple) else [results]
     outputs = [v for v in listed if v is not None and is_tensor_type(v.type)]
     if not outputs:
@@ -108,13 +114,32 @@ def build_graph(item: Item, feed: Feed) -> Graph:
     )
 
 
-def _results(item: Item, case: Case, variables: dict[str, Any]) -> Any:
+def bare_graph(row: Row) -> Graph:
+    """Build a graph that holds an op of a row's class, of which nothing but the class is real.
+
+    Raises:
+        RowError: When the installed PyTensor does not have the class.
+    """
+    cls = installed_class(row, import_modules=True)
+    if cls is None:
+        raise RowError(row.place.within("op"), f"{row.ops[0]} is not installed")
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__props__": ()}
+    stub: Any = type(cls.__name__, (cls,), {**names, "__str__": lambda self: cls.__name__})
+    stub.__abstractmethods__ = frozenset()
+    op = object.__new__(stub)
+    given = pytensor.tensor.tensor("x", dtype="float32", shape=(3,))
+    made = given.type()
+    Apply(op, [given], [made])
+    return Graph((given,), (), (made,))
+
+
+def _results(item: Item, case: Case, variables: dict[str, Any], sizes: dict[str, int]) -> Any:
     row = item.row
     cls = installed_class(row, import_modules=True)
     formula = item.refuse.graph if item.refuse and item.refuse.graph else case.graph
     grid = {name: as_argument(value) for name, value in item.setting.grid}
     if formula is not None:
-        names = {**names_of(item.setting), **grid, **variables}
+        names = {**CONSTANTS, **names_of(item.setting), **grid, **sizes, **variables}
         return formula.build({**names, "op": cls} if cls else names)
     assert cls is not None
     if is_scalar(row):

@@ -87,6 +87,8 @@ def items_of(row: Row, cases: RowCases, full: bool = False, title: str | None = 
     items: list[Item] = []
     for case in cases.cases:
         items += _of_case(row, case, cases.deviations, full, title)
+    if not items and row.refuse is not None:
+        return [_refused_item(row, title)]
     if not items:
         return [broken_item(row, "the row has no cases: write `cases:`, see docs/rows.md", title)]
     return _with_unique_ids(items)
@@ -96,6 +98,13 @@ def broken_item(row: Row, problem: str, title: str) -> Item:
     """Return an item that fails: the row has no cases, or wrong ones."""
     nothing = Setting((), (), (), DEFAULT_OPSET, "static")
     return Item(f"{title}[cases]", row, None, nothing, problem=problem)
+
+
+def _refused_item(row: Row, title: str) -> Item:
+    """Return the item of a row that refuses its op, whatever the op's attributes and inputs."""
+    nothing = Setting((), (), (), DEFAULT_OPSET, "static")
+    refuse = RefuseCase(Choice(), None, row.refuse or "", row.place)
+    return Item(f"{title}[refused]", row, None, nothing, refuse=refuse, must_build=True)
 
 
 def _of_case(

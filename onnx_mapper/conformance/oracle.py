@@ -14,9 +14,9 @@ from onnx import ModelProto
 from onnx_mapper.capture import Captured
 from onnx_mapper.conformance.cases import Exempt
 from onnx_mapper.conformance.compare import compare
-from onnx_mapper.conformance.conditions import holds_for
-from onnx_mapper.conformance.feeds import Feed, feeds_of
-from onnx_mapper.conformance.graphs import Graph, build_graph
+from onnx_mapper.conformance.conditions import FUNCTIONS, holds_for
+from onnx_mapper.conformance.feeds import Feed, feeds_of, sizes_in
+from onnx_mapper.conformance.graphs import Graph, bare_graph, build_graph
 from onnx_mapper.conformance.items import Item, names_of
 from onnx_mapper.errors import MapperError, Refused, RowError
 from onnx_mapper.export import build_with
@@ -97,6 +97,9 @@ class Prepared:
         self.models: dict[bytes, float] = {}
         if item.case is not None:
             self._build()
+        elif item.refuse is not None:
+            graph = bare_graph(item.row)
+            self.batches.append(Batch(graph, graph.captured(), [{}]))
 
     def _build(self) -> None:
         groups: dict[Any, list[Feed]] = {}
@@ -134,8 +137,14 @@ class Prepared:
     def _mask(self, exempt: Exempt, feed: Feed) -> Array | None:
         """Return which numbers an exemption is about; None where it is not about this item."""
         setting = self.item.setting
-        sizes = _sizes(self.item, feed)
+        assert self.item.case is not None
+        if exempt.case not in (None, self.item.case.name):
+            return None
+        sizes = sizes_in(self.item.case, feed)
         names = {k: as_static(v) for k, v in {**names_of(setting), **sizes}.items()}
+        read = frozenset().union(*(part.names for part in (exempt.when, exempt.where) if part))
+        if read - {*names, *feed, *FUNCTIONS, *self.language.constants}:
+            return None
         if exempt.when is not None:
             scope = Scope(dict(names), self.language)
             if not truth(exempt.when.evaluate(scope)):
@@ -176,7 +185,7 @@ class Prepared:
 
     def check(self, table: Table) -> Outcome:
         """Export the item by a table's rows and hold the model against PyTensor."""
-        if self.item.case is None:
+        if self.item.case is None and self.item.refuse is None:
             return Outcome(FAILED, self.item.problem)
         if self.skipped:
             return Outcome(SKIPPED, self.skipped)
@@ -362,17 +371,6 @@ def _without(feed: Feed, masks: Sequence[Array], elementwise: bool) -> Iterator[
         keep = ~np.logical_or.reduce(masks)
         if keep.any():
             yield {name: array[keep] for name, array in feed.items()}
-
-
-def _sizes(item: Item, feed: Feed) -> dict[str, int]:
-    assert item.case is not None
-    free = {name for name, _ in item.case.sizes}
-    return {
-        dim.text.strip(): size
-        for spec in item.case.inputs
-        for dim, size in zip(spec.dims, feed[spec.name].shape, strict=True)
-        if dim.text.strip() in free
-    }
 
 
 def _inputs_at(feed: Feed, index: tuple[int, ...] | None, shape: tuple[int, ...]) -> str:

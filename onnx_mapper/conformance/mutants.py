@@ -1,0 +1,277 @@
+"""Lies about a row: its data with one small thing changed, and read again."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+
+from onnx_mapper.conformance.formula_mutants import changes
+from onnx_mapper.errors import RowError
+from onnx_mapper.formula import Definition
+from onnx_mapper.operators import attributes_of, opsets_of, schema_of
+from onnx_mapper.row_checks import check_definition, check_row, class_attributes
+from onnx_mapper.rows import Row, To
+from onnx_mapper.table import Table
+
+_LIE = "A lie, to see whether a case notices."
+_UNTOLD = ("cases", "deviations", "equivalent", "summary", "op", "family", "define")
+
+Data = dict[str, Any]
+Edit = Callable[[Data], None]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A row or a definition with one thing changed.
+
+    Attributes:
+        label: What is changed: `attributes/subsample: ignored`.
+        subject: The row or the definition as it is.
+        data: Its data after the change.
+    """
+
+    label: str
+    subject: Row | Definition
+    data: Data
+
+    def table(self, table: Table) -> Table:
+        """Return a table in which the changed row or definition has the place of the true one.
+
+        Raises:
+            RowError: When the change can't be read, so that it could never reach anyone.
+        """
+        origin = self.subject.origin
+        if isinstance(self.subject, Definition):
+            definition = origin.definition(self.data)
+            known = {**table.language.definitions, definition.name: definition}
+            language = replace(table.language, definitions=known)
+            check_definition(definition, language)
+            return replace(table, language=language)
+        if origin is None:
+            raise RowError(self.subject.place, "the row was not read from a file")
+        row = origin.row(self.data)
+        check_row(row, table.language)
+        return with_row(table, self.subject, row)
+
+    def diff(self) -> str:
+        """Return the change as a diff of the row."""
+        before, after = (_yaml(data) for data in (self.subject.source, self.data))
+        lines = difflib.unified_diff(before, after, lineterm="", n=2)
+        return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+def with_row(table: Table, old: Row, new: Row) -> Table:
+    """Return a table in which one row is replaced."""
+    by_class = {
+        path: tuple(new if row is old else row for row in rows)
+        for path, rows in table.by_class.items()
+    }
+    return replace(
+        table, rows=tuple(new if row is old else row for row in table.rows), by_class=by_class
+    )
+
+
+def _yaml(data: Mapping[str, Any]) -> list[str]:
+    told = {key: value for key, value in data.items() if key not in _UNTOLD}
+    return yaml.safe_dump(told, sort_keys=False, width=1000, allow_unicode=True).splitlines()
+
+
+def mutants_of(subject: Row | Definition) -> list[Mutant]:
+    """Return every lie about a row or a definition."""
+    found = []
+    seen: dict[str, int] = {}
+    edits = _row_edits(subject) if isinstance(subject, Row) else _body_edits(subject.source)
+    for label, edit in edits:
+        data = copy.deepcopy(dict(subject.source))
+        edit(data)
+        seen[label] = count = seen.get(label, 0) + 1
+        found.append(Mutant(label if count == 1 else f"{label} ({count})", subject, data))
+    return found
+
+
+def _row_edits(row: Row) -> Iterator[tuple[str, Edit]]:
+    source = row.source
+    yield from _inputs(source)
+    yield from _single_keys(source)
+    for key in ("promote", "let"):
+        for name in source[key] if isinstance(source.get(key), dict) else ():
+            yield from _formula_edits((key, name), source[key][name])
+    for condition in source.get("needs", {}):
+        yield f"needs: {condition} dropped", _dropping(("needs", condition))
+        for change in changes(condition):
+            yield f"needs: {change.label}", _renaming(("needs",), condition, change.text)
+    yield from _body_edits(source)
+    yield from _attributes(row)
+
+
+def _inputs(source: Data) -> Iterator[tuple[str, Edit]]:
+    names = source.get("inputs", [])
+    for first in range(len(names) - 1):
+        pair = names[first : first + 2]
+        if not any(mark in "".join(pair) for mark in "*?"):
+            yield f"inputs: {', '.join(pair)} swapped", _swapping(("inputs",), first)
+    outputs = source.get("outputs", [])
+    for first in range(len(outputs) - 1):
+        pair = outputs[first : first + 2]
+        yield f"outputs: {', '.join(pair)} swapped", _swapping(("outputs",), first)
+
+
+def _single_keys(source: Data) -> Iterator[tuple[str, Edit]]:
+    for key in ("choose", "finish", "promote", "batched"):
+        if key in source:
+            yield f"{key}: dropped", _dropping((key,))
+    for key in ("choose", "finish", "batch"):
+        if key in source:
+            yield from _formula_edits((key,), source[key])
+    if isinstance(source.get("promote"), dict):
+        for name in source["promote"]:
+            yield f"promote/{name}: dropped", _dropping(("promote", name))
+    elif "promote" in source:
+        yield from _formula_edits(("promote",), source["promote"])
+
+
+def _body_edits(source: Data) -> Iterator[tuple[str, Edit]]:
+    body = source.get("onnx")
+    if isinstance(body, list):
+        for position, text in enumerate(body):
+            yield from _formula_edits(("onnx", position), text)
+    elif body is not None:
+        yield from _formula_edits(("onnx",), body)
+
+
+def _attributes(row: Row) -> Iterator[tuple[str, Edit]]:
+    source = row.source.get("attributes", {})
+    installed = class_attributes(row)
+    for name, verbs in source.items():
+        plain = name.rstrip("?")
+        if plain != name and installed and plain not in installed:
+            continue
+        keys = ("attributes", name)
+        if "ignore" not in verbs:
+            yield f"attributes/{name}: ignored", _setting(keys, {"ignore": _LIE})
+        for key in ("value", "otherwise"):
+            if key in verbs:
+                yield f"attributes/{name}: {key} dropped", _dropping((*keys, key))
+                yield from _formula_edits((*keys, key), verbs[key])
+        yield from _table((*keys, "table"), verbs.get("table", {}))
+        for input_, body in verbs.get("rewrite", {}).items():
+            yield from _formula_edits((*keys, "rewrite", input_), body)
+    yield from _targets(row)
+
+
+def _table(keys: tuple[str | int, ...], table: Mapping[str, Any]) -> Iterator[tuple[str, Edit]]:
+    path = "/".join(map(str, keys))
+    names = list(table)
+    for first, second in zip(names, names[1:], strict=False):
+        if table[first] != table[second]:
+            exchanged = {first: table[second], second: table[first]}
+            yield f"{path}: {first}, {second} swapped", _updating(keys, exchanged)
+    for name in names:
+        if len(names) > 1:
+            yield f"{path}: {name} dropped", _dropping((*keys, name))
+        yield from _formula_edits((*keys, name), table[name])
+
+
+def _targets(row: Row) -> Iterator[tuple[str, Edit]]:
+    """Aim `to:` at a sibling attribute of the same type; where another aims there, exchange them."""
+    source = row.source.get("attributes", {})
+    aimed = {a.name: a.verb.target for a in row.attributes if isinstance(a.verb, To)}
+    written = {name.rstrip("?"): name for name in source}
+    operators = {call for a in row.attributes if isinstance(a.verb, To) for call in _operators(row)}
+    for name, target in aimed.items():
+        for sibling in _siblings(target, operators):
+            holder = next((n for n, t in aimed.items() if t == sibling), None)
+            if holder is not None and holder < name:
+                continue
+            edit = _setting(("attributes", written[name], "to"), sibling)
+            if holder is not None:
+                back = _setting(("attributes", written[holder], "to"), target)
+                edit = _both(edit, back)
+            yield f"attributes/{name}: to {sibling}", edit
+
+
+def _operators(row: Row) -> set[str]:
+    from onnx_mapper.formula import node_calls
+
+    return {
+        call.func.id  # type: ignore[attr-defined]
+        for statement in row.body
+        for call in node_calls(statement.formula.tree)
+    }
+
+
+def _siblings(target: str, operators: set[str]) -> list[str]:
+    for op_type in sorted(operators):
+        if target in attributes_of(op_type):
+            known = schema_of(op_type, opsets_of(op_type)[-1]).attributes
+            if target in known:
+                return [n for n in sorted(known) if n != target and known[n].type == known[target].type]
+    return []
+
+
+def _formula_edits(keys: tuple[str | int, ...], source: Any) -> Iterator[tuple[str, Edit]]:
+    """Yield lies about a formula; a hook is skipped instead."""
+    path = "/".join(map(str, keys))
+    if isinstance(source, dict):
+        if "rewrite" in keys:
+            yield f"{path}: hook skipped", _setting(keys, str(keys[-1]))
+        return
+    text = source if isinstance(source, str) else repr(source)
+    for change in changes(text):
+        yield f"{path}: {change.label}", _setting(keys, change.text)
+
+
+def _at(data: Any, keys: tuple[str | int, ...]) -> Any:
+    for key in keys:
+        data = data[key]
+    return data
+
+
+def _setting(keys: tuple[str | int, ...], value: Any) -> Edit:
+    def edit(data: Data) -> None:
+        _at(data, keys[:-1])[keys[-1]] = value
+
+    return edit
+
+
+def _dropping(keys: tuple[str | int, ...]) -> Edit:
+    def edit(data: Data) -> None:
+        del _at(data, keys[:-1])[keys[-1]]
+
+    return edit
+
+
+def _updating(keys: tuple[str | int, ...], entries: Mapping[str, Any]) -> Edit:
+    def edit(data: Data) -> None:
+        _at(data, keys).update(entries)
+
+    return edit
+
+
+def _renaming(keys: tuple[str | int, ...], old: str, new: str) -> Edit:
+    def edit(data: Data) -> None:
+        renamed = {new if key == old else key: value for key, value in _at(data, keys).items()}
+        _setting(keys, renamed)(data)
+
+    return edit
+
+
+def _swapping(keys: tuple[str | int, ...], first: int) -> Edit:
+    def edit(data: Data) -> None:
+        items = _at(data, keys)
+        items[first], items[first + 1] = items[first + 1], items[first]
+
+    return edit
+
+
+def _both(one: Edit, other: Edit) -> Edit:
+    def edit(data: Data) -> None:
+        one(data)
+        other(data)
+
+    return edit

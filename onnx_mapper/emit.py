@@ -88,6 +88,7 @@ class _Body:
     nodes: list[NodeProto] = field(default_factory=list)
     outputs_by_node: dict[bytes, tuple[Value, ...]] = field(default_factory=dict)
     own_names: set[str] = field(default_factory=set)
+    lazy: bool = False
 
 
 class GraphBuilder:
@@ -124,6 +125,21 @@ class GraphBuilder:
     def nodes(self) -> list[NodeProto]:
         """The nodes so far of the graph under construction, the innermost if there are several."""
         return self._bodies[-1].nodes
+
+    @property
+    def nested(self) -> bool:
+        """Whether nodes now go into a graph inside a node."""
+        return len(self._bodies) > 1
+
+    @property
+    def repeated(self) -> bool:
+        """Whether nodes now go into a graph that may run several times."""
+        return any(not body.lazy for body in self._bodies[1:])
+
+    @property
+    def has_branches(self) -> bool:
+        """Whether some nodes may not run at all."""
+        return bool(self._lazy)
 
     # Names
 
@@ -210,7 +226,7 @@ class GraphBuilder:
             limits = np.iinfo(target)
             if array.dtype.kind not in "biu" or array.min() < limits.min or array.max() > limits.max:
                 raise StaticError(f"{describe(number)} does not fit {dtype}")
-        if target.kind == "b" and array.dtype.kind != "b":
+        if target.kind == "b" and array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():
             raise StaticError(f"{describe(number)} is no bool")
         if array.dtype.kind not in "biuf":
             raise StaticError(f"{describe(number)} is no number")
@@ -388,7 +404,8 @@ class GraphBuilder:
             results = self._fold(node, given)
         else:
             results = self._append(op_type, node, types)
-            results = self._sizes.traced(node, given, results, op_type == SHAPE)
+            if not any(subgraphs(node)):
+                results = self._sizes.traced(node, given, results, op_type == SHAPE)
         self._bodies[-1].outputs_by_node[key] = results
         return results
 
@@ -475,7 +492,7 @@ class GraphBuilder:
         Returns:
             The graph; its tensors' names are unlike any others of the model.
         """
-        body = _Body()
+        body = _Body(lazy=lazy)
         self._bodies.append(body)
         sizes_outside = self._sizes.known()
         try:

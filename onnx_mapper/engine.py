@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pytensor.graph.basic import Constant
 from pytensor.scalar.basic import ScalarType
+from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.type import TensorType as PyTensorType
 
 from onnx_mapper.capture import Captured, cleaned, constant_excess, ordered_applies
@@ -54,6 +55,28 @@ class Dtypes:
         return self.of(value) if isinstance(value, str) else value
 
 
+class Generator:
+    """What stands for the state of a generator of random numbers, which ONNX doesn't have."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """An input of the model that takes random numbers, which a draw is computed from.
+
+    Attributes:
+        value: The input's tensor.
+        distribution: What its numbers must be drawn from, independently of each other.
+        source: The op and the row that read it.
+    """
+
+    value: Value
+    distribution: str
+    source: Source
+
+    def __str__(self) -> str:
+        return f"{self.distribution}, for {self.source}"
+
+
 @dataclass(frozen=True)
 class Site:
     """Where a row is applied: an op with what flows into it and what PyTensor says flows out.
@@ -66,6 +89,7 @@ class Site:
         batch: How many leading axes of the inputs the op doesn't know of: it is repeated over
             them. The inputs have them all, and they broadcast.
         variables: The PyTensor variables of the inputs, where the op stands in a graph.
+        name: The name of the variable that it gives, if it has one.
     """
 
     op: Any
@@ -74,6 +98,7 @@ class Site:
     depth: int = 0
     batch: int = 0
     variables: tuple[Any, ...] = ()
+    name: str = ""
 
 
 class Engine:
@@ -83,12 +108,18 @@ class Engine:
         table: The rows.
         nodes: The model under construction.
         dtypes: What becomes of float64.
+        random: What rows may do about draws: "refuse" or "input".
     """
 
-    def __init__(self, table: Table, nodes: Nodes, dtypes: Dtypes) -> None:
+    def __init__(
+        self, table: Table, nodes: Nodes, dtypes: Dtypes, random: str = "refuse"
+    ) -> None:
         self.table = table
         self.nodes = nodes
         self.dtypes = dtypes
+        self.random = random
+        self.noises: list[Noise] = []
+        self._used_generators: list[Generator] = []
         self.refusals: list[Refusal] = []
         self.rows_used: dict[str, int] = {}
         self.equal_sizes = EqualSizes()
@@ -121,13 +152,15 @@ class Engine:
         told = len(self.refusals)
         try:
             inputs = tuple(self.read(variable, values) for variable in node.inputs)
-            site = Site(node.op, inputs, outputs, depth, variables=tuple(node.inputs))
+            name = next((v.name for v in node.outputs if v.name), "")
+            site = Site(node.op, inputs, outputs, depth, 0, tuple(node.inputs), name)
             results = self.apply(site)
         except (RowError, StaticError, RefusedHere) as error:
             if len(self.refusals) == told:
                 self._refuse(node, error)
             results = tuple(self._stand_in(type_) for type_ in outputs)
-        values.update(zip(node.outputs, results, strict=True))
+        for variable, result in zip(node.outputs, results, strict=True):
+            values[variable] = Generator() if is_generator(variable) else result
 
     def read(self, variable: Any, values: Mapping[Any, Any]) -> Any:
         """Return the tensor or static value of a variable."""
@@ -161,7 +194,7 @@ class Engine:
         before = self.nodes.source
         self.nodes.source = Source(class_path(type(site.op)), _place_of(row))
         try:
-            if row.broadcasts:
+            if row.broadcasts and not self.nodes.nested:
                 self.equal_sizes.meet(site.inputs)
             return self._apply_row(row, site)
         finally:
@@ -218,12 +251,19 @@ class Engine:
         return self._finished(row, scope, site, results)
 
     def _scope(self, row: Row, site: Site) -> Scope:
-        names: dict[str, Any] = {"opset": self.nodes.opset, "outs": Vector(site.outputs)}
+        names: dict[str, Any] = {"opset": self.nodes.opset, "random": self.random}
+        names["outs"] = Vector(site.outputs)
         names["out"] = site.outputs[0] if site.outputs else None
         for attribute in self._attribute_names(row, site.op):
             names[attribute] = Lazy(lambda a=attribute: self._attribute(site.op, a))  # type: ignore[misc]
         names.update(self._bind_inputs(row, site))
-        answers = {"inner": partial(self._inner, site), "excess": partial(self._excess, site)}
+        answers = {
+            "inner": partial(self._inner, site),
+            "excess": partial(self._excess, site),
+            "noise": partial(self._noise, site),
+            "applied": partial(self._applied, site),
+            "takes_batches": self._takes_batches,
+        }
         scope = Scope(names, self.table.language, self.nodes, answers, limit=Limit())
         for name, formula in row.let:
             scope.names[name] = Lazy(lambda f=formula: f.evaluate(scope))  # type: ignore[misc]
@@ -364,6 +404,18 @@ class Engine:
         batch = row.batch.evaluate(scope)
         return self.apply(Site(op, given, site.outputs, site.depth + 1, batch))
 
+    def _applied(self, site: Site, op: Any, given: Any, dropped: Any) -> Vector:
+        """Map an op that gives what this one gives, without that many leading axes."""
+        outputs = tuple(
+            TensorType(t.dtype, None if t.shape is None else t.shape[dropped:]) for t in site.outputs
+        )
+        return Vector(self.apply(Site(op, tuple(given), outputs, site.depth + 1)))
+
+    def _takes_batches(self, op: Any) -> bool:
+        """Tell whether an op's rows hold for inputs with leading batch axes."""
+        rows = self.table.rows_for(op)
+        return bool(rows) and all(row.batched or row.refuse for row in rows)
+
     def _inline(self, graph: Any, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
         return self._inner(site, graph, *self._current_inputs(row, scope, site))
 
@@ -394,6 +446,30 @@ class Engine:
         if None in found:
             raise StaticError("excess asks about two inputs of the op, as they come in")
         return constant_excess(*found)
+
+    def _noise(self, site: Site, distribution: str, dtype: str, sizes: Any) -> Value:
+        """Make an input of the model that takes random numbers."""
+        if self.random != "input":
+            raise StaticError("noise is only for random='input'")
+        if self.nodes.repeated:
+            raise RefusedHere(
+                "a draw inside a loop needs other random numbers in each step: draw before the "
+                "loop, and go along the draws as a sequence"
+            )
+        for state in site.inputs:
+            if isinstance(state, Generator) and state in self._used_generators:
+                raise RefusedHere(
+                    "it reads a generator in a state that another draw reads too, so that PyTensor "
+                    "makes both of the same numbers: draw from a RandomStream, or from the next "
+                    "state that the other draw gives"
+                )
+            if isinstance(state, Generator):
+                self._used_generators.append(state)
+        hint = f"{site.name}_noise" if site.name else "noise"
+        dims = [size if isinstance(size, int) else None for size in sizes]
+        value = self.nodes.input(self.nodes.fresh_name(hint), self.dtypes.of(dtype), dims)
+        self.noises.append(Noise(value, distribution, self.nodes.source))
+        return value
 
     def _cleaned(self, graph: Any) -> Any:
         """Return an inner graph of tensors with the rewrites of `capture_variables`, done once."""
@@ -502,6 +578,11 @@ class Engine:
         self.refusals.append(
             Refusal(shortened(str(node.op), 60), title, str(error), 1, tuple(named))
         )
+
+
+def is_generator(variable: Any) -> bool:
+    """Tell whether a variable stands for a generator of random numbers."""
+    return isinstance(variable.type, RandomType)
 
 
 def is_tensor_type(type_: Any) -> bool:

@@ -14,7 +14,7 @@ from onnx import ModelProto
 
 from onnx_mapper.capture import Captured, capture, capture_variables
 from onnx_mapper.emit import GraphBuilder, Narrowed
-from onnx_mapper.engine import Dtypes, Engine, is_tensor_type
+from onnx_mapper.engine import Dtypes, Engine, Generator, is_generator, is_tensor_type
 from onnx_mapper.equal_sizes import AxisOfInput
 from onnx_mapper.errors import InvalidRequest, PrecisionWarning, Refusal, Refused, gather_refusals
 from onnx_mapper.finish import Dimension, Port, check_target, finish, save
@@ -25,9 +25,11 @@ from onnx_mapper.value import Value
 
 Dims = Mapping[str, Sequence[Dimension]]
 DtypePolicy = Literal["keep", "float32"]
+RandomPolicy = Literal["refuse", "input"]
 
 DTYPE_KEY = "onnx_mapper.dtype"
 NARROWED_KEY = "onnx_mapper.narrowed"
+NOISE_KEY = "onnx_mapper.noise."
 
 
 def export(
@@ -40,6 +42,7 @@ def export(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     mappings: Sequence[str | Path] = (),
+    random: RandomPolicy = "refuse",
     verify: bool = False,
 ) -> ModelProto:
     """Turn a compiled PyTensor function into an ONNX model that gives the same numbers.
@@ -60,6 +63,13 @@ def export(
         input_names: Names for the inputs, instead of the variables' own.
         output_names: Names for the outputs, instead of the variables' own.
         mappings: Folders or files of further rows; they go before the package's.
+        random: "refuse" for an error where the function draws random numbers: no ONNX model can
+            repeat NumPy's. With "input" each draw whose distribution has a closed quantile
+            function becomes that function of an input of the model, `<variable>_noise` or
+            `noise`. Whoever runs the model feeds it with what its documentation string says,
+            standard normal or uniform numbers; the generators themselves, their inputs, outputs
+            and updates, are left out. The model's metadata lists them, as
+            `onnx_mapper.noise.<name>`.
         verify: Whether to run the model in ONNX Runtime and compare it with the function.
 
     Returns:
@@ -83,8 +93,9 @@ def export(
     """
     target = None if path is None else check_target(path)
     captured = capture(fn, input_names, output_names)
-    model = build(captured, opset, dtype, dims or {}, mappings)
+    model = build(captured, opset, dtype, dims or {}, mappings, random)
     if verify:
+        _refuse_to_verify_noise(model)
         from onnx_mapper.verify import verify as compare
 
         compare(model, fn, mappings=mappings)
@@ -104,6 +115,7 @@ def export_graph(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     mappings: Sequence[str | Path] = (),
+    random: RandomPolicy = "refuse",
     verify: bool = False,
 ) -> ModelProto:
     """Turn the graph between symbolic variables into an ONNX model.
@@ -121,6 +133,7 @@ def export_graph(
         input_names: Names for the inputs.
         output_names: Names for the outputs.
         mappings: Folders or files of further rows.
+        random: What becomes of random draws.
         verify: Whether to compare the model with PyTensor.
 
     Returns:
@@ -138,8 +151,9 @@ def export_graph(
     """
     target = None if path is None else check_target(path)
     captured = capture_variables(list(inputs), list(outputs), input_names, output_names)
-    model = build(captured, opset, dtype, dims or {}, mappings)
+    model = build(captured, opset, dtype, dims or {}, mappings, random)
     if verify:
+        _refuse_to_verify_noise(model)
         from onnx_mapper.verify import reference_function, verify as compare
 
         compare(model, reference_function(inputs, outputs), mappings=mappings)
@@ -166,34 +180,44 @@ class Built:
 
 
 def build(
-    captured: Captured, opset: int, dtype: str, dims: Dims, mappings: Sequence[str | Path]
+    captured: Captured,
+    opset: int,
+    dtype: str,
+    dims: Dims,
+    mappings: Sequence[str | Path],
+    random: str = "refuse",
 ) -> ModelProto:
     """Map a captured graph to a checked model; see `export`."""
     if not isinstance(opset, int) or not OLDEST_OPSET <= opset <= NEWEST_OPSET:
         raise InvalidRequest(f"opset is {opset!r}; it must be {OLDEST_OPSET} to {NEWEST_OPSET}")
     if dtype not in ("keep", "float32"):
         raise InvalidRequest(f"dtype is {dtype!r}; it must be 'keep' or 'float32'")
-    built = build_with(load_table(mappings), captured, opset, dtype, dims)
+    if random not in ("refuse", "input"):
+        raise InvalidRequest(f"random is {random!r}; it must be 'refuse' or 'input'")
+    built = build_with(load_table(mappings), captured, opset, dtype, dims, random)
     _warn(built.narrowed)
     return built.model
 
 
-def build_with(table: Table, captured: Captured, opset: int, dtype: str, dims: Dims) -> Built:
+def build_with(
+    table: Table, captured: Captured, opset: int, dtype: str, dims: Dims, random: str = "refuse"
+) -> Built:
     """Map a captured graph by the rows of one table; see `export`.
 
     Where sizes of inputs turn out to be equal, the graph is mapped once more with that
     knowledge: which of several equal sizes PyTensor asks for differs from process to process.
+    (Where something may not run at all, what it takes for equal may not be.)
     """
     dtypes = Dtypes("float32" if dtype == "float32" else None)
     names = [p.name for p in (*captured.inputs, *captured.parameters, *captured.outputs)]
     equal: Mapping[AxisOfInput, str] = {}
     while True:
         builder = GraphBuilder(opset, ir_version_of(opset), frozenset(names))
-        engine = Engine(table, builder, dtypes)
+        engine = Engine(table, builder, dtypes, random)
         known, ports = _enter(captured, builder, engine, dims, equal)
         values = engine.run(captured, known)
         learned = engine.equal_sizes.names([(port.name, len(port.dims)) for port in ports])
-        if engine.refusals or not set(learned) - set(equal):
+        if engine.refusals or builder.has_branches or not set(learned) - set(equal):
             break
         equal = learned
     if engine.refusals:
@@ -202,6 +226,10 @@ def build_with(table: Table, captured: Captured, opset: int, dtype: str, dims: D
     metadata = {"pytensor": pytensor.__version__, DTYPE_KEY: dtype}
     if builder.narrowed:
         metadata[NARROWED_KEY] = ", ".join(sorted({entry.op_type for entry in builder.narrowed}))
+    for noise in engine.noises:
+        port = Port(noise.value.name, noise.value.dtype, noise.value.shape or (), str(noise))
+        ports.append(port)
+        metadata[NOISE_KEY + port.name] = port.doc
     model = finish(builder, ports, outputs, captured.name, metadata)
     tensors = {v: builder.final_name(x) for v, x in values.items() if isinstance(x, Value)}
     return Built(model, engine.rows_used, tuple(builder.narrowed), tensors)
@@ -223,7 +251,8 @@ def trace(
         if port.name in {input_.name for input_ in captured.inputs}
     }
     dtype = metadata.get(DTYPE_KEY, "keep")
-    return build_with(load_table(mappings), captured, opset, dtype, dims).tensors
+    random = "input" if any(key.startswith(NOISE_KEY) for key in metadata) else "refuse"
+    return build_with(load_table(mappings), captured, opset, dtype, dims, random).tensors
 
 
 def refusals_of(captured: Captured, opset: int, mappings: Sequence[str | Path]) -> tuple[Refusal, ...]:
@@ -252,6 +281,9 @@ def _enter(
         listed = ", ".join(input_.name for input_ in captured.inputs)
         raise InvalidRequest(f"dims names {unknown[0]!r}, which is no input; there are: {listed}")
     for input_ in captured.inputs:
+        if is_generator(input_.variable) and engine.random == "input":
+            known[input_.variable] = Generator()
+            continue
         type_ = engine.type_of(input_.variable)
         if type_.dtype not in DTYPES or type_.shape is None:
             _refuse_type(input_.name, input_.variable)
@@ -263,6 +295,8 @@ def _enter(
         ]
         known[input_.variable] = builder.input(input_.name, type_.dtype, symbols)
     for parameter in captured.parameters:
+        if is_generator(parameter.variable):
+            known[parameter.variable] = Generator()
         if parameter.value is None or not is_tensor_type(parameter.variable.type):
             continue
         dtype = engine.dtypes.of(parameter.value.dtype.name)
@@ -271,6 +305,16 @@ def _enter(
         if parameter.updated:
             ports.append(Port(parameter.name, dtype, (None,) * array.ndim))
     return known, ports
+
+
+def _refuse_to_verify_noise(model: ModelProto) -> None:
+    keys = [e.key for e in model.metadata_props if e.key.startswith(NOISE_KEY)]
+    if keys:
+        listed = ", ".join(key.removeprefix(NOISE_KEY) for key in keys)
+        raise InvalidRequest(
+            f"the model takes its random numbers as inputs ({listed}) and the function draws its "
+            "own: they can't be compared, export with verify=False"
+        )
 
 
 def _refuse_type(name: str, variable: Any) -> None:
@@ -310,6 +354,8 @@ def _leave(
     ports: list[Port] = []
     computed = {node_output for node in builder.nodes for node_output in node.output}
     for output in captured.outputs:
+        if is_generator(output.variable) and engine.random == "input":
+            continue
         value = engine.read(output.variable, values)
         type_ = engine.type_of(output.variable)
         if not isinstance(value, Value):

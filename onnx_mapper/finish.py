@@ -30,17 +30,19 @@ class Port:
         name: Its name.
         dtype: NumPy's name of its dtype.
         dims: One entry per axis: a size, a name, or None to have it named `<name>_<axis>`.
+        doc: What people should know of it.
     """
 
     name: str
     dtype: str
     dims: tuple[Dimension, ...]
+    doc: str = ""
 
     def value_info(self) -> ValueInfoProto:
         """Return the declaration, every axis with a size or a name."""
         dims = [f"{self.name}_{axis}" if dim is None else dim for axis, dim in enumerate(self.dims)]
         code = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
-        return helper.make_tensor_value_info(self.name, code, dims)
+        return helper.make_tensor_value_info(self.name, code, dims, self.doc)
 
 
 def finish(

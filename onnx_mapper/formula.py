@@ -84,16 +84,26 @@ class Scope:
     def lookup(self, name: str) -> Any:
         """Return the value of a name, computing a lazy one once."""
         value = self.names[name]
-        if isinstance(value, Lazy):
-            value = self.names[name] = value.compute()
-        return value
+        if not isinstance(value, Lazy):
+            return value
+        if not value.found:
+            result = value.compute()
+            if self.nodes is not None and self.nodes.nested:
+                self.names[name] = result
+                return result
+            value.found.append(result)
+        return value.found[0]
 
 
 @dataclass(frozen=True)
 class Lazy:
-    """A value that is computed when a formula first asks for it."""
+    """A value that is computed when a formula first asks for it.
+
+    Inside a subgraph it stays known only there: what it is made of may be nodes of that graph.
+    """
 
     compute: Callable[[], Any]
+    found: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

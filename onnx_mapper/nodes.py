@@ -34,6 +34,20 @@ class Nodes(Protocol):
     opset: int
     source: Source
 
+    @property
+    def nested(self) -> bool:
+        """Whether nodes now go into a graph inside a node."""
+
+    @property
+    def repeated(self) -> bool:
+        """Whether nodes now go into a graph that may run several times."""
+
+    def fresh_name(self, hint: str) -> str:
+        """Return a name that nothing in the model has."""
+
+    def input(self, name: str, dtype: str, dims: Sequence[int | str | None]) -> Value:
+        """Return the tensor of a model input."""
+
     def node(
         self, op_type: str, inputs: Sequence[Any], attributes: Mapping[str, Any], outputs: int
     ) -> tuple[Value, ...]:

@@ -17,7 +17,7 @@ from onnx_mapper.opsets import OPSETS
 from onnx_mapper.rows import HookCall, Rewrite, Row, To
 from onnx_mapper.static import DTYPES
 
-ALWAYS_IN_SCOPE = frozenset({"out", "outs", "opset"})
+ALWAYS_IN_SCOPE = frozenset({"out", "outs", "opset", "random"})
 _GUARDS = frozenset({"opset", "runs"})
 
 

@@ -143,6 +143,8 @@ def _with_unknown(symbol: str, left: Any, right: Any) -> Any:
             raise StaticError(f"{describe(side)} can't be used with {symbol!r}")
     if (symbol, right) in _WITHOUT_EFFECT:
         return left
+    if symbol in "+*" and (symbol, left) in _WITHOUT_EFFECT:
+        return right
     text = f"({left} {symbol} {right})"
     if len(text) > LONGEST_UNKNOWN:
         raise StaticError("an unknown size goes through too much arithmetic")

@@ -40,7 +40,11 @@ class Table:
         Returns:
             One row, several with a `choose`, or none.
         """
-        own, *bases = type(op).__mro__
+        return self.rows_for_class(type(op))
+
+    def rows_for_class(self, cls: type) -> tuple[Row, ...]:
+        """Return the rows of an Op class; see `rows_for`."""
+        own, *bases = cls.__mro__
         rows = self.by_class.get(class_path(own), ())
         if rows:
             return rows

@@ -127,6 +127,7 @@ DEVIATION = {
     **EXEMPT,
     "properties": {
         "case": {"type": "string", "description": "The name of the case that it is about."},
+        "pytensor": CASE["properties"]["pytensor"],
         **EXEMPT["properties"],
     },
 }

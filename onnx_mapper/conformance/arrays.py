@@ -87,8 +87,8 @@ def pool(source: Source, count: int, random: np.random.Generator) -> Array:
     dtype = np.dtype(source.dtype)
     chosen = [*source.special, *inside(edges(source.dtype), source)]
     if source.domain is not None:
-        chosen += [x for x in source.domain if _fits(x, dtype)]
-    fixed = np.array([x for x in chosen if _fits(x, dtype)], dtype=dtype)
+        chosen += [x for x in source.domain if fits(x, dtype)]
+    fixed = np.array([x for x in chosen if fits(x, dtype)], dtype=dtype)
     wide = [fixed, ordinary(source, count, random)]
     if dtype.kind == "f" and source.domain is None:
         magnitudes = 10.0 ** random.uniform(-6, 6, count // 2)
@@ -96,7 +96,8 @@ def pool(source: Source, count: int, random: np.random.Generator) -> Array:
     return np.concatenate(wide)
 
 
-def _fits(number: float, dtype: np.dtype[np.generic]) -> bool:
+def fits(number: float, dtype: np.dtype[np.generic]) -> bool:
+    """Tell whether a dtype holds a number."""
     if dtype.kind == "f":
         return True
     if dtype.kind == "b":
@@ -130,7 +131,7 @@ def filled(source: Source, shape: tuple[int, ...], random: np.random.Generator) 
     arrays = [ordinary(source, count, random)]
     finite = [x for x in inside(edges(source.dtype), source) if math.isfinite(x)]
     strange = [x for x in inside(edges(source.dtype), source) if not math.isfinite(x)]
-    special = [x for x in source.special if _fits(x, dtype)]
+    special = [x for x in source.special if fits(x, dtype)]
     for numbers in (special, finite if source.domain is None else [], strange):
         arrays += _sprinkled(source, numbers, count, random) if count else []
     return [array.reshape(shape) for array in arrays]

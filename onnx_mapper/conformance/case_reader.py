@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from onnx_mapper.conformance.arrays import fits
 from onnx_mapper.conformance.cases import (
     DYNAMIC,
     STATIC,
@@ -28,11 +31,13 @@ from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, OPSETS
 from onnx_mapper.rows import Row
 from onnx_mapper.static import DTYPES
 
+SCALAR_DTYPES = (*GROUPS["all"], "float16")
 TESTED_OPSETS = (OLDEST_OPSET, DEFAULT_OPSET, NEWEST_OPSET)
 WAYS = ("input", "constant", "shared")
 MAIN_SIZES = (3, 5, 4, 7, 2, 6)
 EDGE_SIZES = (1, 0)
-ALWAYS_NAMED = frozenset({"opset", "shapes", "inf", "nan", "pi", "e"})
+CONSTANTS = (2, 0, -1, 3, 1, 0.5)
+ALWAYS_NAMED = frozenset({"opset", "shapes", "pytensor", "inf", "nan", "pi", "e"})
 
 _INPUT = re.compile(r"^\s*(\w+)\s*(?:\[(.*)\])?\s*$", re.DOTALL)
 _LETTER = re.compile(r"^[A-Z]\w*$")
@@ -62,6 +67,7 @@ def read_cases(row: Row) -> RowCases:
     deviations = tuple(
         _deviation(row, source, ("deviations", position), cases)
         for position, source in enumerate(row.deviations)
+        if is_about_installed(source)
     )
     return RowCases(tuple(cases), deviations)
 
@@ -117,9 +123,28 @@ class _CaseReader:
                 n: letters[0] + shapes[i % len(shapes)] for i, n in enumerate(names)
             }
             yield self.case(f"{prefix}broadcast", spread, plain=True)
+            yield from self.with_constant(f"{prefix}constant", names, letters[0])
         for stem in rest:
             three = {f"{stem}_{i}": f"{letters[0]}[n]" for i in range(3)}
             yield _of_sums(self.case(f"{prefix}three", three, plain=True))
+
+    def with_constant(self, name: str, names: Sequence[str], letter: str) -> Iterator[Case]:
+        """Make a case whose last input is a number that is known at export."""
+        last = names[-1]
+        shapes = {n: f"{letter}[1]" if n == last else f"{letter}[24]" for n in names}
+        case = self.case(name, shapes, plain=True)
+        taken = dict(self.case(name, shapes).dtypes)[letter]
+        kinds = {np.dtype(dtype).kind: dtype for dtype in reversed(taken)}
+        for dtype in kinds.values():
+            values = (last, tuple([number] for number in CONSTANTS if fits(number, np.dtype(dtype))))
+            yield replace(
+                case,
+                name=f"{name}_{dtype}",
+                dtypes=((letter, (dtype,)),),
+                given=tuple((n, ("constant" if n == last else "input",)) for n in names),
+                opsets=(DEFAULT_OPSET,),
+                values=(values,),
+            )
 
     def case(self, name: str, inputs: Mapping[str, str], plain: bool = False) -> Case:
         """Read the entry for these inputs; a plain case runs on the first dtypes only."""
@@ -217,7 +242,7 @@ class _CaseReader:
         if not self._is_default():
             letters |= extra
         for letter in letters:
-            default = GROUPS["all"] if is_scalar(self.row) else FLOATS
+            default = SCALAR_DTYPES if is_scalar(self.row) else FLOATS
             found = tuple(self._dtype_list(written[letter], letter)) if letter in written else default
             yield letter, found[:1] if plain else found
 

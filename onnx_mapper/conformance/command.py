@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from onnx_mapper.conformance.items import Item
 from onnx_mapper.conformance.mutant_runs import SURVIVED, WRONG, Verdicts, mutant_jobs, run_mutants
 from onnx_mapper.conformance.oracle import PASSED
 from onnx_mapper.conformance.progress import Progress
@@ -45,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     subject = find_subject(arguments.paths)
     for error in subject.left_out:
         print(f"left out: {error}", file=sys.stderr)
-    chosen = selector(arguments.k) if arguments.k else lambda name: True
+    chosen = selector(arguments.k)
     titles = subject.titles()
     selected = {
         titles[title]: kept
@@ -62,11 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.jobs,
         lambda result: progress.step(result.id),
         lambda row: _show(row, progress, arguments.verbose),
+        marking=arguments.mutants,
     )
     progress.clear()
     lies: list[Verdicts] = []
     if arguments.mutants:
-        lies = _lie(subject, arguments)
+        lies = _lie(subject, selected, rows, chosen, arguments.jobs)
     if arguments.json:
         data = {
             "versions": versions(),
@@ -89,10 +92,20 @@ def run(arguments: argparse.Namespace) -> int:
     return int(bool(failed or empty or unnoticed))
 
 
-def _lie(subject: Subject, arguments: argparse.Namespace) -> list[Verdicts]:
-    chosen = selector(arguments.k) if arguments.k else lambda name: True
-    items = subject.items(arguments.full)
-    jobs = mutant_jobs(subject.rows, items, subject.titles(), subject.table, chosen)
+def _lie(
+    subject: Subject,
+    selected: Mapping[str, Sequence[Item]],
+    rows: Sequence[RowResult],
+    chosen: Callable[[str], bool],
+    workers: int,
+) -> list[Verdicts]:
+    """Lie about the selected rows, and about the definitions that they use."""
+    passed = {result.id: result.marks for row in rows for result in row.results if result.passed}
+    noticing = {
+        title: [(item, passed[item.id]) for item in items if item.id in passed]
+        for title, items in selected.items()
+    }
+    jobs = mutant_jobs(subject, noticing, chosen)
     progress = Progress(sum(map(len, jobs)))
 
     def show(verdicts: Verdicts) -> None:
@@ -101,7 +114,7 @@ def _lie(subject: Subject, arguments: argparse.Namespace) -> list[Verdicts]:
             print(f"{story}\n")
         print(verdicts.line(), flush=True)
 
-    found = run_mutants(jobs, arguments.jobs, progress.step, show)
+    found = run_mutants(jobs, workers, progress.step, show)
     progress.clear()
     return found
 

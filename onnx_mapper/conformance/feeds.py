@@ -33,8 +33,9 @@ def feeds_of(item: Item, language: Language) -> list[Feed]:
     assert case is not None
     maker = _Maker(item, case, language)
     feeds = list(maker.main())
-    if any(way != "input" for _, way in item.setting.given):
-        return feeds[:2]
+    held = {name for name, way in item.setting.given if way != "input"}
+    if held:
+        return feeds if held & {name for name, _ in case.values} else feeds[:2]
     if item.setting.shapes == STATIC and item.setting.opset != DEFAULT_OPSET:
         return feeds
     return [*feeds, *maker.edge_sizes()]

@@ -138,7 +138,8 @@ def parse_graph(text: str, place: Place) -> GraphFormula:
             raise RowError(place, f"{column}: ** is not allowed in a case")
         if isinstance(node, ast.Name):
             names.add(node.id)
-    return GraphFormula(text, place, tree, frozenset(names - set(_ROOTS) - set(_CLASSES) - {"op"}))
+    own = {*_ROOTS, *_CLASSES, "op", "fused"}
+    return GraphFormula(text, place, tree, frozenset(names - own))
 
 
 class GraphEvaluator:
@@ -244,6 +245,8 @@ class GraphEvaluator:
         return found
 
     def _call(self, node: ast.Call) -> Any:
+        if _is_name(node.func, "fused"):
+            return fused(self._items(node.args))
         called = self._op(node) if _is_name(node.func, "op") else self.visit(node.func)
         if not callable(called) or isinstance(called, ModuleType):
             raise self.refuse(node, "only PyTensor's functions, Ops and methods can be called")
@@ -260,6 +263,18 @@ class GraphEvaluator:
         if "op" not in self.names:
             raise self.refuse(node, "`op` stands for the row's class, which is not installed")
         return self.names["op"]
+
+
+def fused(outputs: Sequence[Any]) -> Any:
+    """Return a graph with its elementwise Ops fused, as compiled functions have them."""
+    from pytensor.graph.fg import FunctionGraph
+    from pytensor.graph.traversal import explicit_graph_inputs
+    from pytensor.tensor.rewriting.elemwise import FusionOptimizer
+
+    graph = FunctionGraph(list(explicit_graph_inputs(outputs)), list(outputs), clone=False)
+    FusionOptimizer().rewrite(graph)
+    results = list(graph.outputs)
+    return results[0] if len(results) == 1 else results
 
 
 def check_constructor(

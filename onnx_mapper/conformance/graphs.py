@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
 from pytensor.tensor.elemwise import Elemwise
 
-from onnx_mapper.capture import Captured, capture
+from onnx_mapper.capture import Captured, capture, ordered_applies
 from onnx_mapper.conformance.cases import STATIC, Case
 from onnx_mapper.conformance.case_reader import is_scalar
 from onnx_mapper.conformance.feeds import Feed, shape_of, sizes_in
@@ -55,14 +56,27 @@ class Graph:
         Nothing is compiled or rewritten: each Op's own Python computes.
         """
         with pytensor.config.change_flags(mode=RAW), np.errstate(all="ignore"):
-            function = pytensor.function(
-                list(self.inputs),
-                list(self.outputs),
-                mode=RAW,
-                on_unused_input="ignore",
-                accept_inplace=True,
-            )
+            function: Any = self._stepwise
+            with contextlib.suppress(NotImplementedError):  # of an output that is overwritten
+                function = pytensor.function(
+                    list(self.inputs),
+                    list(self.outputs),
+                    mode=RAW,
+                    on_unused_input="ignore",
+                    accept_inplace=True,
+                )
             return [self._evaluated(function, feed) for feed in feeds]
+
+    def _stepwise(self, *arrays: Array) -> list[Any]:
+        """Compute node by node, without PyTensor's checks of what an in-place op may overwrite."""
+        values: dict[Any, Any] = dict(zip(self.inputs, arrays, strict=True))
+        values |= {variable: variable.get_value() for variable in self.shared}
+        for node in ordered_applies(self.outputs, set()):
+            given = [values[v] if v in values else v.data for v in node.inputs]
+            storage: list[list[Any]] = [[None] for _ in node.outputs]
+            node.op.perform(node, given, storage)
+            values.update(zip(node.outputs, (cell[0] for cell in storage), strict=True))
+        return [values[variable] for variable in self.outputs]
 
     def _evaluated(self, function: Any, feed: Feed) -> list[Array] | Exception:
         try:

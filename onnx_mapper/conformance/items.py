@@ -87,8 +87,12 @@ def items_of(row: Row, cases: RowCases, full: bool = False, title: str | None = 
     items: list[Item] = []
     for case in cases.cases:
         items += _of_case(row, case, cases.deviations, full, title)
+    if row.cases and not cases.cases:
+        return []  # all of them are about other versions of PyTensor
     if not items and row.refuse is not None:
         return [_refused_item(row, title)]
+    if row.cases and not cases.cases:
+        return []  # they are all about another PyTensor line
     if not items:
         return [broken_item(row, "the row has no cases: write `cases:`, see docs/rows.md", title)]
     return _with_unique_ids(items)
@@ -218,4 +222,5 @@ def names_of(setting: Setting) -> Mapping[str, Any]:
         **dict(setting.dtypes),
         "opset": setting.opset,
         "shapes": setting.shapes,
+        "pytensor": int(pytensor.__version__.split(".")[0]),
     }

@@ -5,18 +5,19 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from onnx_mapper.conformance.case_reader import is_about_installed
+from onnx_mapper.conformance.coverage import Mark, mark_of
 from onnx_mapper.conformance.items import Item
 from onnx_mapper.conformance.mutants import Mutant, mutants_of
 from onnx_mapper.conformance.oracle import FAILED, PASSED, Prepared
+from onnx_mapper.conformance.tables import Subject
 from onnx_mapper.conformance.workers import Died, run_jobs
 from onnx_mapper.errors import MapperError
-from onnx_mapper.formula import Definition, Formula, Statement
-from onnx_mapper.row_checks import formulas_of
+from onnx_mapper.formula import Definition
 from onnx_mapper.rows import Row
 from onnx_mapper.table import Table
 
@@ -26,6 +27,8 @@ KILLED = "killed"
 SURVIVED = "survived"
 EQUIVALENT = "equivalent"
 WRONG = "wrong"
+
+Noticing = tuple[Item, frozenset[Mark]]
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,13 @@ class MutantJob:
     Args:
         title: What reports call it.
         subject: The row or definition.
-        items: The items that may notice; the likeliest first.
+        items: The items that may notice, each with the formulas that it evaluates; the likeliest
+            first.
         table: The table with the true rows.
     """
 
     def __init__(
-        self, title: str, subject: Row | Definition, items: Sequence[Item], table: Table
+        self, title: str, subject: Row | Definition, items: Sequence[Noticing], table: Table
     ) -> None:
         self.title = title
         self.subject = subject
@@ -125,7 +129,9 @@ class MutantJob:
             table = mutant.table(self.table)
         except (MapperError, SyntaxError) as error:
             return f"does not load: {error}"
-        for item in sorted(self._items, key=lambda item: -self._kills.get(item.id, 0)):
+        for item, marks in sorted(self._items, key=lambda pair: -self._kills.get(pair[0].id, 0)):
+            if not mutant.is_noticed_by(marks):
+                continue
             prepared = self._ready(item)
             if prepared is not None and prepared.check(table).status == FAILED:
                 self._kills[item.id] = self._kills.get(item.id, 0) + 1
@@ -149,7 +155,11 @@ class MutantJob:
         by = noticed.reason if isinstance(noticed, Died) else noticed
         if by:
             return Verdict(mutant.label, KILLED, by)
-        return Verdict(mutant.label, SURVIVED, diff=mutant.diff())
+        hint = "" if self._is_reached(mutant) else "\n(no case evaluates this formula)"
+        return Verdict(mutant.label, SURVIVED, diff=mutant.diff() + hint)
+
+    def _is_reached(self, mutant: Mutant) -> bool:
+        return any(mutant.is_noticed_by(marks) for _, marks in self._items)
 
     def judged(self, verdicts: Sequence[Verdict]) -> Verdicts:
         """Hold verdicts against what `equivalent` says."""
@@ -181,33 +191,30 @@ def equivalents_of(subject: Row | Definition) -> list[Mapping[str, Any]]:
 
 
 def mutant_jobs(
-    rows: Sequence[Row],
-    items: Mapping[str, Sequence[Item]],
-    titles: Mapping[str, str],
-    table: Table,
-    chosen: Callable[[str], bool],
+    subject: Subject, items: Mapping[str, Sequence[Noticing]], chosen: Callable[[str], bool]
 ) -> list[MutantJob]:
-    """Return a job for each row, and for each definition that the rows use.
+    """Return a job for each row that has items, and for each definition that they evaluate.
 
     Args:
-        rows: The rows under test.
-        items: Their items, by the row's title.
-        titles: What reports call them, by the row's title.
-        table: The table with the true rows.
-        chosen: Tells which subjects to lie about, by what reports call them.
+        subject: The rows under test.
+        items: The items that pass, by what their ids begin with, each with the formulas that it
+            evaluates.
+        chosen: Which definitions to lie about, by what reports call them.
     """
-    jobs = []
-    for row in rows:
-        if chosen(titles[row.title]) and row.refuse is None:
-            jobs.append(MutantJob(titles[row.title], row, _shuffled(items[row.title]), table))
-    files = {row.place.file for row in rows}
-    for definition in table.language.definitions.values():
+    titles = subject.titles()
+    jobs = [
+        MutantJob(titles[row.title], row, _shuffled(items[titles[row.title]]), subject.table)
+        for row in subject.rows
+        if titles[row.title] in items and row.refuse is None
+    ]
+    files = {row.place.file for row in subject.rows}
+    everything = _shuffled([pair for pairs in items.values() for pair in pairs])
+    for definition in subject.table.language.definitions.values():
+        noticing = [pair for pair in everything if _uses(definition, pair)]
         listed = ", ".join(definition.parameters)
         title = f"{definition.place.file}::{definition.name}({listed})"
-        if definition.place.file in files and chosen(title):
-            users = _users(definition, rows, table)
-            noticing = [item for row in users for item in _shuffled(items[row.title])]
-            jobs.append(MutantJob(title, definition, noticing, table))
+        if definition.place.file in files and noticing and chosen(title):
+            jobs.append(MutantJob(title, definition, noticing, subject.table))
     return jobs
 
 
@@ -239,57 +246,14 @@ def run_mutants(
     return [finished[position] for position in sorted(finished)]
 
 
-def _shuffled(items: Sequence[Item]) -> list[Item]:
+def _shuffled(items: Sequence[Noticing]) -> list[Noticing]:
     """Return items so that different ones come early."""
-    mixed = [item for item in items if item.case is not None]
+    mixed = list(items)
     random.Random(len(mixed)).shuffle(mixed)
     return mixed
 
 
-@dataclass
-class _Uses:
-    """Which definitions a formula leads to."""
-
-    definitions: Mapping[str, Definition]
-    known: dict[str, frozenset[str]] = field(default_factory=dict)
-
-    def of(self, formulas: Sequence[Formula]) -> frozenset[str]:
-        direct = {
-            name
-            for formula in formulas
-            for name in _called(formula)
-            if name in self.definitions
-        }
-        return frozenset(direct).union(*(self.of_definition(name) for name in direct))
-
-    def of_definition(self, name: str) -> frozenset[str]:
-        if name not in self.known:
-            self.known[name] = frozenset()
-            self.known[name] = self.of(_formulas(self.definitions[name].body))
-        return self.known[name]
-
-
-def _called(formula: Formula) -> set[str]:
-    import ast
-
-    return {
-        node.func.id
-        for node in ast.walk(formula.tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-
-
-def _formulas(body: Sequence[Statement]) -> list[Formula]:
-    return [statement.formula for statement in body]
-
-
-def _users(definition: Definition, rows: Sequence[Row], table: Table) -> list[Row]:
-    """Return the rows that lead to a definition, those that call it themselves first."""
-    uses = _Uses(table.language.definitions)
-    users = []
-    for row in rows:
-        formulas = [*formulas_of(row), *_formulas(row.body)]
-        if definition.name in uses.of(formulas):
-            direct = any(definition.name in _called(formula) for formula in formulas)
-            users.append((not direct, len(users), row))
-    return [row for _, _, row in sorted(users, key=lambda user: user[:2])]
+def _uses(definition: Definition, noticing: Noticing) -> bool:
+    """Tell whether an item evaluates a part of a definition."""
+    marks = noticing[1]
+    return any(mark_of(definition.name, s.formula.text) in marks for s in definition.body)

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
+from onnx_mapper.conformance.coverage import Mark, mark_of
 from onnx_mapper.conformance.formula_mutants import changes
-from onnx_mapper.errors import RowError
-from onnx_mapper.formula import Definition
+from onnx_mapper.errors import Place, RowError
+from onnx_mapper.formula import Definition, node_calls, parse_statement
 from onnx_mapper.operators import attributes_of, opsets_of, schema_of
 from onnx_mapper.row_checks import check_definition, check_row, class_attributes
 from onnx_mapper.rows import Row, To
@@ -23,6 +24,7 @@ _UNTOLD = ("cases", "deviations", "equivalent", "summary", "op", "family", "defi
 
 Data = dict[str, Any]
 Edit = Callable[[Data], None]
+Lie = tuple[str, Edit, str | None]
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,21 @@ class Mutant:
         label: What is changed: `attributes/subsample: ignored`.
         subject: The row or the definition as it is.
         data: Its data after the change.
+        formula: The formula that is changed; None when it is another part.
     """
 
     label: str
     subject: Row | Definition
     data: Data
+    formula: str | None = None
+
+    def is_noticed_by(self, marks: frozenset[Mark]) -> bool:
+        """Tell whether an export that evaluated these formulas could be another one."""
+        if self.formula is None:
+            return True
+        definition = isinstance(self.subject, Definition)
+        owner = self.subject.name if definition else self.subject.title  # type: ignore[union-attr]
+        return mark_of(owner, self.formula) in marks
 
     def table(self, table: Table) -> Table:
         """Return a table in which the changed row or definition has the place of the true one.
@@ -86,15 +98,16 @@ def mutants_of(subject: Row | Definition) -> list[Mutant]:
     found = []
     seen: dict[str, int] = {}
     edits = _row_edits(subject) if isinstance(subject, Row) else _body_edits(subject.source)
-    for label, edit in edits:
+    for label, edit, formula in edits:
         data = copy.deepcopy(dict(subject.source))
         edit(data)
         seen[label] = count = seen.get(label, 0) + 1
-        found.append(Mutant(label if count == 1 else f"{label} ({count})", subject, data))
+        label = label if count == 1 else f"{label} ({count})"
+        found.append(Mutant(label, subject, data, formula))
     return found
 
 
-def _row_edits(row: Row) -> Iterator[tuple[str, Edit]]:
+def _row_edits(row: Row) -> Iterator[Lie]:
     source = row.source
     yield from _inputs(source)
     yield from _single_keys(source)
@@ -102,40 +115,41 @@ def _row_edits(row: Row) -> Iterator[tuple[str, Edit]]:
         for name in source[key] if isinstance(source.get(key), dict) else ():
             yield from _formula_edits((key, name), source[key][name])
     for condition in source.get("needs", {}):
-        yield f"needs: {condition} dropped", _dropping(("needs", condition))
+        yield f"needs: {condition} dropped", _dropping(("needs", condition)), None
         for change in changes(condition):
-            yield f"needs: {change.label}", _renaming(("needs",), condition, change.text)
+            edit = _renaming(("needs",), condition, change.text)
+            yield f"needs: {change.label}", edit, condition
     yield from _body_edits(source)
     yield from _attributes(row)
 
 
-def _inputs(source: Data) -> Iterator[tuple[str, Edit]]:
+def _inputs(source: Data) -> Iterator[Lie]:
     names = source.get("inputs", [])
     for first in range(len(names) - 1):
         pair = names[first : first + 2]
         if not any(mark in "".join(pair) for mark in "*?"):
-            yield f"inputs: {', '.join(pair)} swapped", _swapping(("inputs",), first)
+            yield f"inputs: {', '.join(pair)} swapped", _swapping(("inputs",), first), None
     outputs = source.get("outputs", [])
     for first in range(len(outputs) - 1):
         pair = outputs[first : first + 2]
-        yield f"outputs: {', '.join(pair)} swapped", _swapping(("outputs",), first)
+        yield f"outputs: {', '.join(pair)} swapped", _swapping(("outputs",), first), None
 
 
-def _single_keys(source: Data) -> Iterator[tuple[str, Edit]]:
+def _single_keys(source: Data) -> Iterator[Lie]:
     for key in ("choose", "finish", "promote", "batched"):
         if key in source:
-            yield f"{key}: dropped", _dropping((key,))
+            yield f"{key}: dropped", _dropping((key,)), None
     for key in ("choose", "finish", "batch"):
         if key in source:
             yield from _formula_edits((key,), source[key])
     if isinstance(source.get("promote"), dict):
         for name in source["promote"]:
-            yield f"promote/{name}: dropped", _dropping(("promote", name))
+            yield f"promote/{name}: dropped", _dropping(("promote", name)), None
     elif "promote" in source:
         yield from _formula_edits(("promote",), source["promote"])
 
 
-def _body_edits(source: Data) -> Iterator[tuple[str, Edit]]:
+def _body_edits(source: Data) -> Iterator[Lie]:
     body = source.get("onnx")
     if isinstance(body, list):
         for position, text in enumerate(body):
@@ -144,7 +158,7 @@ def _body_edits(source: Data) -> Iterator[tuple[str, Edit]]:
         yield from _formula_edits(("onnx",), body)
 
 
-def _attributes(row: Row) -> Iterator[tuple[str, Edit]]:
+def _attributes(row: Row) -> Iterator[Lie]:
     source = row.source.get("attributes", {})
     installed = class_attributes(row)
     for name, verbs in source.items():
@@ -153,10 +167,10 @@ def _attributes(row: Row) -> Iterator[tuple[str, Edit]]:
             continue
         keys = ("attributes", name)
         if "ignore" not in verbs:
-            yield f"attributes/{name}: ignored", _setting(keys, {"ignore": _LIE})
+            yield f"attributes/{name}: ignored", _setting(keys, {"ignore": _LIE}), None
         for key in ("value", "otherwise"):
             if key in verbs:
-                yield f"attributes/{name}: {key} dropped", _dropping((*keys, key))
+                yield f"attributes/{name}: {key} dropped", _dropping((*keys, key)), None
                 yield from _formula_edits((*keys, key), verbs[key])
         yield from _table((*keys, "table"), verbs.get("table", {}))
         for input_, body in verbs.get("rewrite", {}).items():
@@ -164,20 +178,20 @@ def _attributes(row: Row) -> Iterator[tuple[str, Edit]]:
     yield from _targets(row)
 
 
-def _table(keys: tuple[str | int, ...], table: Mapping[str, Any]) -> Iterator[tuple[str, Edit]]:
+def _table(keys: tuple[str | int, ...], table: Mapping[str, Any]) -> Iterator[Lie]:
     path = "/".join(map(str, keys))
     names = list(table)
     for first, second in zip(names, names[1:], strict=False):
         if table[first] != table[second]:
             exchanged = {first: table[second], second: table[first]}
-            yield f"{path}: {first}, {second} swapped", _updating(keys, exchanged)
+            yield f"{path}: {first}, {second} swapped", _updating(keys, exchanged), None
     for name in names:
         if len(names) > 1:
-            yield f"{path}: {name} dropped", _dropping((*keys, name))
+            yield f"{path}: {name} dropped", _dropping((*keys, name)), None
         yield from _formula_edits((*keys, name), table[name])
 
 
-def _targets(row: Row) -> Iterator[tuple[str, Edit]]:
+def _targets(row: Row) -> Iterator[Lie]:
     """Aim `to:` at a sibling attribute of the same type; where another aims there, exchange them."""
     source = row.source.get("attributes", {})
     aimed = {a.name: a.verb.target for a in row.attributes if isinstance(a.verb, To)}
@@ -192,12 +206,10 @@ def _targets(row: Row) -> Iterator[tuple[str, Edit]]:
             if holder is not None:
                 back = _setting(("attributes", written[holder], "to"), target)
                 edit = _both(edit, back)
-            yield f"attributes/{name}: to {sibling}", edit
+            yield f"attributes/{name}: to {sibling}", edit, None
 
 
 def _operators(row: Row) -> set[str]:
-    from onnx_mapper.formula import node_calls
-
     return {
         call.func.id  # type: ignore[attr-defined]
         for statement in row.body
@@ -214,16 +226,17 @@ def _siblings(target: str, operators: set[str]) -> list[str]:
     return []
 
 
-def _formula_edits(keys: tuple[str | int, ...], source: Any) -> Iterator[tuple[str, Edit]]:
+def _formula_edits(keys: tuple[str | int, ...], source: Any) -> Iterator[Lie]:
     """Yield lies about a formula; a hook is skipped instead."""
     path = "/".join(map(str, keys))
     if isinstance(source, dict):
         if "rewrite" in keys:
-            yield f"{path}: hook skipped", _setting(keys, str(keys[-1]))
+            yield f"{path}: hook skipped", _setting(keys, str(keys[-1])), None
         return
-    text = source if isinstance(source, str) else repr(source)
+    text = source if isinstance(source, str) else str(source)
+    formula = parse_statement(text, Place("")).formula.text
     for change in changes(text):
-        yield f"{path}: {change.label}", _setting(keys, change.text)
+        yield f"{path}: {change.label}", _setting(keys, change.text), formula
 
 
 def _at(data: Any, keys: tuple[str | int, ...]) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from onnx_mapper.conformance.coverage import Mark, traced
 from onnx_mapper.conformance.items import Item
 from onnx_mapper.conformance.oracle import FAILED, PASSED, SKIPPED, run_item
 from onnx_mapper.conformance.report import reproduction
@@ -27,6 +28,7 @@ class Result:
         narrowed: Whether the model computes in fewer digits.
         deviating: How many known deviations are still true.
         story: The reproduction, for an item that failed.
+        marks: The formulas that were evaluated, where that was asked for.
     """
 
     id: str
@@ -36,6 +38,12 @@ class Result:
     narrowed: bool = False
     deviating: int = 0
     story: str = ""
+    marks: frozenset[Mark] = frozenset()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the model follows PyTensor."""
+        return self.status == PASSED
 
 
 @dataclass(frozen=True)
@@ -95,15 +103,18 @@ class RowResult:
 class _RowJob:
     """The items of one row, as steps."""
 
-    def __init__(self, items: Sequence[Item], table: Table) -> None:
+    def __init__(self, items: Sequence[Item], table: Table, marks: set[Mark]) -> None:
         self.items = items
         self.table = table
+        self.marks = marks
 
     def __len__(self) -> int:
         return len(self.items)
 
     def step(self, position: int) -> Result:
-        return result_of(self.items[position], self.table)
+        self.marks.clear()
+        result = result_of(self.items[position], self.table)
+        return replace(result, marks=frozenset(self.marks))
 
 
 def result_of(item: Item, table: Table) -> Result:
@@ -127,6 +138,7 @@ def run_rows(
     workers: int,
     on_result: Callable[[Result], None],
     on_row: Callable[[RowResult], None],
+    marking: bool = False,
 ) -> list[RowResult]:
     """Run the items of many rows.
 
@@ -136,12 +148,15 @@ def run_rows(
         workers: How many processes to use; 0 for none but this one.
         on_result: Told of every item.
         on_row: Told of every row when its last item is done.
+        marking: Whether results tell which formulas were evaluated.
 
     Returns:
         The rows' results, in the order of the items.
     """
     titles = list(items)
-    jobs = [_RowJob(items[title], table) for title in titles]
+    marks: set[Mark] = set()
+    used = traced(table, marks) if marking else table
+    jobs = [_RowJob(items[title], used, marks) for title in titles]
     found: list[list[Result]] = [[] for _ in titles]
     finished: dict[int, RowResult] = {}
     for job, step, result in run_jobs(jobs, workers, SECONDS_PER_ITEM):

@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
 def selector(expression: str) -> Callable[[str], bool]:
     """Turn an expression into a test of item ids.
 
-    A whole id selects that item. Otherwise words are looked for in the id, in any case, and
+    Nothing selects all, a whole id that item. Otherwise words are looked for in the id, in any case, and
     put together with `and`, `or`, `not` and parentheses.
 
     Raises:
@@ -24,6 +24,8 @@ def selector(expression: str) -> Callable[[str], bool]:
         >>> chosen("elemwise.yaml::Log1p[float32-opset21-static]")
         True
     """
+    if not expression:
+        return lambda name: True
     if "::" in expression:
         return lambda name: name == expression or name.startswith(f"{expression}[")
     tokens = [match.group(1) for match in _TOKEN.finditer(expression)]

@@ -1,0 +1,207 @@
+"""Write the generated pages: docs/vocabulary.md, docs/ops/*.md, and docs/coverage-<line>.md of the running PyTensor.
+
+Everything comes from the rows, the vocabulary's docstrings and PyTensor's own classes. `--check` fails where a committed
+page is stale.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import inspect
+import pkgutil
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytensor
+import yaml
+from pytensor.graph.op import Op
+
+from onnx_mapper.rows import Row
+from onnx_mapper.table import Table, class_path, load_table
+from onnx_mapper.vocabulary import CONSTANTS, FUNCTIONS
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+BACKENDS = Path(__file__).with_name("other_backends.csv")
+GENERATED = "<!-- Written by tools/generate_docs.py: edit the rows, not this page. -->\n\n"
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Yield every generated page of the running PyTensor line."""
+    table = load_table()
+    yield DOCS / "vocabulary.md", vocabulary_page()
+    files: dict[str, list[Row]] = {}
+    for row in table.rows:
+        files.setdefault(row.place.file, []).append(row)
+    for file, rows in sorted(files.items()):
+        yield DOCS / "ops" / f"{Path(file).stem}.md", family_page(file, rows)
+    yield DOCS / f"coverage-{pytensor.__version__}.md", coverage_page(table)
+
+
+def vocabulary_page() -> str:
+    """Return the list of functions that formulas can call."""
+    lines = [GENERATED + "# Vocabulary\n"]
+    lines.append("What a [formula](formulas.md) can call beside ONNX's operators. All of it is")
+    lines.append("decided while exporting.\n")
+    lines.append("| call | meaning |\n|---|---|")
+    for name, function in FUNCTIONS.items():
+        parameters = ", ".join(map(str, inspect.signature(function).parameters.values()))
+        bare = ", ".join(part.split(":")[0] for part in parameters.split(", ")) if parameters else ""
+        lines.append(f"| `{name}({bare})` | {_first_line(function.__doc__)} |")
+    lines.append("| `runs('Op', x, …)` | Whether ONNX Runtime has a kernel for these dtypes. |")
+    lines.append("| `constant(numbers, dtype)` | A tensor with these numbers. |")
+    names = ", ".join(f"`{name}`" for name in CONSTANTS)
+    return "\n".join(lines) + f"\n\nConstants: {names}.\n"
+
+
+def _first_line(text: str | None) -> str:
+    return " ".join((text or "").strip().split("\n\n")[0].split()).replace("|", "\\|")
+
+
+def family_page(file: str, rows: list[Row]) -> str:
+    """Return the page of one mapping file: every row with its formula and what it can't do."""
+    lines = [GENERATED + f"# {file}\n"]
+    for row in rows:
+        lines.append(f"## {row.name}\n")
+        lines.append(row.summary + "\n")
+        lines.extend(f"- `{path}`" for path in row.ops)
+        if row.inputs:
+            lines.append(f"- inputs: {', '.join(f'`{name}`' for name in row.inputs)}")
+        if row.refuse:
+            lines.append(f"\nRefused: {row.refuse}")
+        lines.append("")
+        shown = {
+            key: row.source[key]
+            for key in ("needs", "promote", "let", "onnx", "inline", "delegate", "attributes")
+            if row.source and key in row.source
+        }
+        if shown:
+            text = yaml.safe_dump(shown, sort_keys=False, width=110, allow_unicode=True)
+            lines.append(f"```yaml\n{text}```\n")
+        if row.deviations:
+            lines.append("Where it deviates from PyTensor:\n")
+            lines.extend(f"- {entry['because']}" for entry in row.deviations)
+            lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What the table says of one Op class."""
+
+    path: str
+    state: str
+    row: str
+    reason: str
+
+
+def coverage_page(table: Table) -> str:
+    """Return the page of every Op class of the running PyTensor."""
+    version = pytensor.__version__
+    entries = [_covered(table, cls) for cls in op_classes()]
+    counts = Counter(entry.state for entry in entries)
+    lines = [GENERATED + f"# PyTensor {version}: every Op class\n"]
+    lines.append("| | classes |\n|---|---|")
+    for state in ("converts", "refused", "unknown"):
+        lines.append(f"| {state} | {counts[state]} |")
+    lines.append(f"| all | {len(entries)} |\n")
+    lines.append("PyTensor's own backends, for comparison: classes that they convert (Numba's")
+    lines.append("object-mode fallback not counted).\n")
+    lines.append("| backend | classes | of |\n|---|---|---|")
+    with BACKENDS.open(encoding="utf-8", newline="") as file:
+        for entry in csv.DictReader(file):
+            if entry["line"] == version:
+                lines.append(f"| {entry['backend']} | {entry['converts']} | {entry['classes']} |")
+    lines.append("\n| Op | state | row | reason |\n|---|---|---|---|")
+    lines.extend(f"| `{e.path}` | {e.state} | {e.row} | {e.reason} |" for e in entries)
+    return "\n".join(lines) + "\n"
+
+
+def _covered(table: Table, cls: type) -> Covered:
+    rows = table.rows_for_class(cls)
+    path = class_path(cls)
+    if not rows:
+        return Covered(path, "unknown", "", "")
+    refusing = [row for row in rows if row.refuse]
+    place = f"{rows[0].place.file}"
+    if len(refusing) == len(rows):
+        return Covered(path, "refused", place, (rows[0].refuse or "").replace("|", "\\|"))
+    return Covered(path, "converts", place, "")
+
+
+def op_classes() -> list[type]:
+    """Return every concrete Op class that PyTensor defines, by importing all its modules."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for module in pkgutil.walk_packages(pytensor.__path__, "pytensor.", onerror=lambda _: None):
+            if any(part in module.name for part in (".bin", ".misc", "tests")):
+                continue
+            try:
+                importlib.import_module(module.name)
+            except Exception:
+                continue
+    found: set[type] = set()
+    pending: list[type] = [Op]
+    while pending:
+        for cls in pending.pop().__subclasses__():
+            if cls not in found:
+                found.add(cls)
+                pending.append(cls)
+    own = [cls for cls in found if cls.__module__.startswith("pytensor.")]
+    return sorted((cls for cls in own if not _is_abstract(cls)), key=class_path)
+
+
+def _is_abstract(cls: type) -> bool:
+    """Tell whether a class is a base for others: nothing says how it computes."""
+    if inspect.isabstract(cls):
+        return True
+    defines = [c for c in cls.__mro__ if {"perform", "impl", "c_code", "make_thunk"} & set(vars(c))]
+    computes = [c for c in defines if c.__name__ not in _WITHOUT_MEANING]
+    return cls.__name__ in _BASES or not computes
+
+
+_WITHOUT_MEANING = frozenset(
+    {"Op", "COp", "ExternalCOp", "OpenMPOp", "ScalarOp", "UnaryScalarOp", "BinaryScalarOp"}
+)
+
+_BASES = frozenset(
+    {
+        "AbstractConv", "AbstractConv_gradInputs", "AbstractConv_gradWeights", "BaseAbstractConv",
+        "BinaryBitOp", "BinaryScalarOp", "BitOp", "COp", "ExternalCOp", "FixedLogicalComparison",
+        "LogicalComparison", "Op", "OpenMPOp", "RandomVariable", "RNGConsumerOp", "ScalarOp",
+        "SymbolicOp", "TypeCastingOp", "UnaryBitOp", "UnaryScalarOp", "_NoPythonCOp",
+        "_NoPythonExternalCOp", "_NoPythonOp",
+    }
+)  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or check the committed ones; return the exit status."""
+    stale = []
+    written = dict(pages())
+    for path, text in written.items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path)
+        if "--check" not in arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    for path in (DOCS / "ops").glob("*.md"):
+        if path not in written:
+            stale.append(path)
+            if "--check" not in arguments:
+                path.unlink()
+    if stale and "--check" in arguments:
+        names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+        print(f"stale: {names}; run `python tools/generate_docs.py`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -14,7 +14,7 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from onnx_mapper import kernels
 from onnx_mapper.assemble import assembled, captured, read_by, subgraphs
-from onnx_mapper.fold import compute_node, worth_folding
+from onnx_mapper.fold import compute_node, empty_results, worth_folding
 from onnx_mapper.operators import (
     allowed_dtypes,
     attribute_value,
@@ -395,7 +395,10 @@ class GraphBuilder:
         node.output.extend(f"output_{position}" for position in range(outputs))
         given = {value.name: value for value in inputs if value is not None}
         types = self._infer(op_type, node, given)
-        if (
+        empty = None if any(subgraphs(node)) else empty_results(types, node.output)
+        if empty is not None:
+            results = tuple(self.constant(array) for array in empty)
+        elif (
             given
             and not any(subgraphs(node))
             and all(value.foldable for value in given.values())

@@ -179,8 +179,9 @@ class Engine:
         """Return dtype and static shape of a variable; an empty dtype for what is no tensor."""
         if not is_tensor_type(variable.type):
             return TensorType("", None)
-        shape: StaticShape | None = getattr(variable.type, "shape", ())
-        return TensorType(self.dtypes.of(variable.type.dtype), shape)
+        shape: StaticShape = getattr(variable.type, "shape", ())
+        sizes = tuple(None if size is None or size < 0 else size for size in shape)
+        return TensorType(self.dtypes.of(variable.type.dtype), sizes)
 
     def apply(self, site: Site) -> tuple[Any, ...]:
         """Map one op through its row.
@@ -395,7 +396,7 @@ class Engine:
         for name in row.inputs:
             value = scope.names[name.strip("*?")]
             current.extend(value if name.startswith("*") else [value])
-        return tuple(current)
+        return tuple(current[: len(site.inputs)])
 
     def _delegated(self, op: Any, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
         given = self._current_inputs(row, scope, site)

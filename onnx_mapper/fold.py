@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TypeProto, helper
@@ -25,6 +25,23 @@ def worth_folding(types: Mapping[str, TypeProto], inputs: Mapping[str, Array]) -
         itemsize = helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
         size += int(np.prod(sizes, dtype=np.int64)) * itemsize
     return size <= max(LARGEST_FOLDED_BYTES, sum(array.nbytes for array in inputs.values()))
+
+
+def empty_results(types: Mapping[str, TypeProto], outputs: Sequence[str]) -> list[Array] | None:
+    """Return a node's results where all of them surely hold no numbers; None where one may.
+
+    ONNX Runtime's optimiser mistakes some sizes of 0, so no node is left to it there.
+    """
+    results = []
+    for name in outputs:
+        tensor = types[name].tensor_type if name in types else None
+        if tensor is None or not tensor.elem_type or not tensor.HasField("shape"):
+            return None
+        sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
+        if 0 not in sizes or min(sizes) < 0:
+            return None
+        results.append(np.zeros(sizes, helper.tensor_dtype_to_np_dtype(tensor.elem_type)))
+    return results
 
 
 def compute_node(node: NodeProto, inputs: Mapping[str, Array], model: ModelProto) -> list[Array]:

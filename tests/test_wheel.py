@@ -49,8 +49,18 @@ def build_wheel(source, folder):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
+def built(tmp_path_factory):
+    """Build the wheel and the sdist at one time, so that both see the same files."""
+    folder = tmp_path_factory.mktemp("built")
+    wheel = build_wheel(ROOT, folder)
+    call("-m", "hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
+    (sdist,) = folder.glob("*.tar.gz")
+    return wheel, sdist
+
+
+@pytest.fixture(scope="module")
+def wheel(built):
+    return built[0]
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +130,9 @@ def test_installed_wheel_reads_its_own_files(installed, tmp_path, part):
 
 
 @pytest.mark.slow
-def test_sdist_builds_the_same_wheel(wheel, tmp_path):
+def test_sdist_builds_the_same_wheel(built, tmp_path):
     """Who installs from source must get the package that was tested."""
-    call("-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path, cwd=ROOT)
-    (sdist,) = tmp_path.glob("*.tar.gz")
+    wheel, sdist = built
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "source", filter="data")
     (source,) = (tmp_path / "source").iterdir()

@@ -36,6 +36,7 @@ TESTED_OPSETS = (OLDEST_OPSET, DEFAULT_OPSET, NEWEST_OPSET)
 WAYS = ("input", "constant", "shared")
 MAIN_SIZES = (3, 5, 4, 7, 2, 6)
 EDGE_SIZES = (1, 0)
+DEFAULT_LETTERS = ("T", "U", "V", "W")
 CONSTANTS = (2, 0, -1, 3, 1, 0.5)
 ALWAYS_NAMED = frozenset({"opset", "shapes", "pytensor", "inf", "nan", "pi", "e"})
 
@@ -171,7 +172,7 @@ class _CaseReader:
             opsets=self.opsets("opsets") or TESTED_OPSETS,
             shapes=self.shapes(),
             avoid=tuple(
-                _exempt_of(self.row, source, (*self.keys, "avoid", i), specs, names)
+                self.avoid(source, i, specs, names)
                 for i, source in enumerate(self.source.get("avoid", ()))
             ),
             expect=tuple(self.expect(grid_names, letters, specs)),
@@ -197,6 +198,17 @@ class _CaseReader:
             if name not in known and not plain and not self._is_default():
                 listed = ", ".join(sorted(known)) or "none"
                 raise RowError(self.place(key, name), f"{name!r} is no {what}; there are: {listed}")
+
+    def avoid(
+        self,
+        source: Mapping[str, Any],
+        position: int,
+        specs: Sequence[InputSpec],
+        names: frozenset[str],
+    ) -> Exempt:
+        letters = DEFAULT_LETTERS if self._is_default() else frozenset()
+        keys = (*self.keys, "avoid", position)
+        return _exempt_of(self.row, source, keys, specs, names | frozenset(letters))
 
     def _is_default(self) -> bool:
         return "inputs" not in self.source and is_scalar(self.row)
@@ -409,7 +421,8 @@ class _CaseReader:
         given = source.get("given", {})
         for key, known in (("with", grid), ("dtypes", letters), ("given", [s.name for s in specs])):
             for name in source.get(key, {}):
-                if name not in known and not (key == "with" and arguments):
+                elsewhere = key == "dtypes" and self._is_default() and name in DEFAULT_LETTERS
+                if name not in known and not elsewhere and not (key == "with" and arguments):
                     listed = ", ".join(sorted(known)) or "none"
                     raise RowError(
                         self.place(*keys, key, name), f"{name!r} is not defined; there are: {listed}"
@@ -481,7 +494,7 @@ def _letters(count: int, written: Mapping[str, Any] | None) -> list[str]:
     """Return a dtype letter for each input of a scalar Op: T, U, V … as far as they are known."""
     if written is not None and len(written) == 1:
         return [next(iter(written))] * count
-    return ["T", "U", "V", "W"][:count] + ["T"] * max(0, count - 4)
+    return [*DEFAULT_LETTERS[:count], *["T"] * (count - len(DEFAULT_LETTERS))]
 
 
 def _free_names(specs: Sequence[InputSpec], grid: frozenset[str]) -> list[str]:

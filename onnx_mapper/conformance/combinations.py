@@ -35,10 +35,10 @@ def combinations(sizes: Sequence[int], seed: int, whole: bool = False) -> list[C
         return list(itertools.product(*map(range, sizes)))
     random = np.random.default_rng(seed)
     first = (0,) * len(sizes)
-    chosen = dict.fromkeys([first, *_pairwise(sizes, first, random)])
+    chosen = {first, *_pairwise(sizes, first, random)}
     for _ in range(SAMPLE):
-        chosen[tuple(int(random.integers(size)) for size in sizes)] = None
-    return list(chosen)
+        chosen.add(tuple(int(random.integers(size)) for size in sizes))
+    return sorted(chosen)
 
 
 def _pairwise(

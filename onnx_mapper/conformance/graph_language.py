@@ -17,6 +17,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from onnx_mapper.conformance.steps import WORDS, Each, Earlier, Until, bound_names, scanned
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.formula import LONGEST_FORMULA, shortened
 from onnx_mapper.static import StaticError, Vector, arithmetic, as_static, is_number
@@ -128,7 +129,9 @@ def parse_graph(text: str, place: Place) -> GraphFormula:
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise RowError(place, f"no expression: {error} in {shortened(text)!r}") from None
     names = set()
+    bound: set[str] = set()
     for node in ast.walk(tree):
+        bound |= bound_names(node)
         column = f"column {getattr(node, 'col_offset', 0) + 1}"
         if not isinstance(node, _ALLOWED):
             raise RowError(place, f"{column}: {type(node).__name__} is not allowed in a case")
@@ -138,7 +141,7 @@ def parse_graph(text: str, place: Place) -> GraphFormula:
             raise RowError(place, f"{column}: ** is not allowed in a case")
         if isinstance(node, ast.Name):
             names.add(node.id)
-    own = {*_ROOTS, *_CLASSES, "op", "fused"}
+    own = {*_ROOTS, *_CLASSES, *WORDS, *bound, "op", "fused"}
     return GraphFormula(text, place, tree, frozenset(names - own))
 
 
@@ -245,6 +248,8 @@ class GraphEvaluator:
         return found
 
     def _call(self, node: ast.Call) -> Any:
+        if isinstance(node.func, ast.Name) and node.func.id in WORDS:
+            return self._stepwise(node, node.func.id)
         if _is_name(node.func, "fused"):
             return fused(self._items(node.args))
         called = self._op(node) if _is_name(node.func, "op") else self.visit(node.func)
@@ -258,6 +263,29 @@ class GraphEvaluator:
         if not _is_graph(result):
             raise self.refuse(node, f"gives a {type(result).__name__}, which is no graph")
         return result
+
+    def _stepwise(self, node: ast.Call, word: str) -> Any:
+        """`scan([h * s, until(h > 9)], s=each(x), h=earlier(h0))` and `grad(cost, [x])`."""
+        if word == "scan":
+            given = {k.arg: self.visit(k.value) for k in node.keywords if k.arg}
+            body = node.args[0] if len(node.args) == 1 else None
+            if not isinstance(body, ast.List) or not body.elts:
+                raise self.refuse(node, "scan takes a list of what a step gives")
+            results = body.elts
+
+            def step(names: Mapping[str, Any]) -> list[Any]:
+                return GraphEvaluator(self.place, {**self.names, **names})._items(results)
+
+            return scanned(step, given)
+        arguments = self._items(node.args)
+        if word == "until":
+            return Until(*arguments)
+        if word == "grad":
+            from pytensor.gradient import grad
+
+            return grad(*arguments)
+        first, *taps = arguments
+        return (Each if word == "each" else Earlier)(first, tuple(taps))
 
     def _op(self, node: ast.Call) -> Any:
         if "op" not in self.names:

@@ -1,9 +1,8 @@
-"""Runs an item: PyTensor against the exported model in ONNX Runtime."""
+"""Holds exported models against PyTensor, in ONNX Runtime."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,17 +10,15 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto
 
-from onnx_mapper.capture import Captured
-from onnx_mapper.conformance.cases import Exempt
+from onnx_mapper.conformance.cases import STATIC, Case, Exempt
 from onnx_mapper.conformance.compare import compare
-from onnx_mapper.conformance.conditions import FUNCTIONS, holds_for
-from onnx_mapper.conformance.feeds import Feed, feeds_of, sizes_in
-from onnx_mapper.conformance.graphs import Graph, bare_graph, build_graph
-from onnx_mapper.conformance.items import Item, names_of
+from onnx_mapper.conformance.feeds import Feed
+from onnx_mapper.conformance.graphs import Graph
+from onnx_mapper.conformance.items import Item
+from onnx_mapper.conformance.prepare import Batch, Lacking, Trial, Unanswered, batches_of
 from onnx_mapper.errors import MapperError, Refused, RowError
 from onnx_mapper.export import build_with
-from onnx_mapper.formula import Language, Scope, truth
-from onnx_mapper.static import as_static
+from onnx_mapper.formula import Language
 from onnx_mapper.table import Table
 from onnx_mapper.value import Array
 
@@ -53,28 +50,6 @@ class Outcome:
     feed: Feed | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """Arrays to run, with PyTensor's results, and the deviation that they belong to.
-
-    Only where a deviation is about the arrays, PyTensor may raise an error instead.
-    """
-
-    feed: Feed
-    expected: list[Array] | Exception
-    deviation: Exempt | None = None
-
-
-@dataclass
-class Batch:
-    """One graph of an item, and all that is run on it."""
-
-    graph: Graph
-    captured: Captured
-    feeds: list[Feed]
-    trials: dict[bool, list[Trial]] = field(default_factory=dict)
-
-
 class _Failure(Exception):
     """Something is wrong with the model."""
 
@@ -84,146 +59,71 @@ class _Failure(Exception):
         self.feed = feed
 
 
+def run_item(item: Item, table: Table) -> Outcome:
+    """Build, evaluate, export, run and compare one item."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return Prepared(item, table.language).check(table)
+        except Lacking as lacking:
+            return Outcome(SKIPPED, str(lacking))
+        except MapperError as error:
+            return Outcome(FAILED, str(error))
+        except Exception as error:
+            problem = f"PyTensor can't build the graph: {type(error).__name__}: {error}"
+            return Outcome(FAILED, problem)
+
+
 class Prepared:
-    """An item with its graphs and PyTensor's results, to be held against many rows.
+    """An item with its graphs and PyTensor's results, to be held against many tables.
 
     Args:
         item: The item.
         language: What the formulas of its case may call.
+
+    Raises:
+        Lacking: When PyTensor has no such graph.
+        RowError: When the item's case is wrong.
+        Exception: What PyTensor raises where it should have such a graph.
     """
 
     def __init__(self, item: Item, language: Language) -> None:
         self.item = item
-        self.language = language
-        self.skipped = ""
-        self.batches: list[Batch] = []
-        self.models: dict[bytes, float] = {}
-        if item.case is not None:
-            self._build()
-        elif item.refuse is not None:
-            graph = bare_graph(item.row)
-            self.batches.append(Batch(graph, graph.captured(), [{}]))
-
-    def _build(self) -> None:
-        groups: dict[Any, list[Feed]] = {}
-        for feed in feeds_of(self.item, self.language):
-            for part in self._parts(feed):
-                groups.setdefault(self._signature(part), []).append(part)
-        if not groups:
-            self.skipped = "`avoid` leaves no numbers"
-        for feeds in groups.values():
-            try:
-                graph = build_graph(self.item, feeds[0])
-            except (TypeError, NotImplementedError) as error:
-                if self.item.must_build:
-                    raise
-                self.skipped = f"PyTensor has no such graph: {error}"
-                return
-            self.batches.append(Batch(graph, graph.captured(), feeds))
-            if self.item.refuse is not None:
-                return
-
-    def _signature(self, feed: Feed) -> Any:
-        """Return what feeds of one model have in common."""
-        setting = self.item.setting
-        fixed = {spec.name for spec in self.item.case.inputs if spec.fixed} if self.item.case else set()
-        shapes = tuple(
-            array.shape for name, array in feed.items() if setting.shapes == "static" or name in fixed
-        )
-        held = tuple(feed[name].tobytes() for name, way in setting.given if way != "input")
-        return shapes, held
-
-    def _parts(self, feed: Feed) -> Iterator[Feed]:
-        """Take out the numbers for which PyTensor has no answer."""
-        assert self.item.case is not None
-        masks = [mask for e in self.item.case.avoid if (mask := self._mask(e, feed)) is not None]
-        yield from _without(feed, masks, self.item.case.elementwise)
-
-    def _mask(self, exempt: Exempt, feed: Feed) -> Array | None:
-        """Return which numbers an exemption is about; None where it is not about this item."""
-        setting = self.item.setting
-        assert self.item.case is not None
-        if exempt.case not in (None, self.item.case.name):
-            return None
-        sizes = sizes_in(self.item.case, feed)
-        names = {k: as_static(v) for k, v in {**names_of(setting), **sizes}.items()}
-        read = frozenset().union(*(part.names for part in (exempt.when, exempt.where) if part))
-        if read - {*names, *feed, *FUNCTIONS, *self.language.constants}:
-            return None
-        if exempt.when is not None:
-            scope = Scope(dict(names), self.language)
-            if not truth(exempt.when.evaluate(scope)):
-                return None
-        if exempt.where is None:
-            return np.ones((), bool)
-        return holds_for(exempt.where, {**names, **feed})
-
-    def trials(self, batch: Batch, narrowed: bool) -> list[Trial]:
-        """Return the arrays of a batch with PyTensor's results, rounded first if narrowed."""
-        if narrowed not in batch.trials:
-            feeds = [_rounded(feed) for feed in batch.feeds] if narrowed else batch.feeds
-            split = [pair for feed in feeds for pair in self._split(feed)]
-            results = batch.graph.evaluate([feed for feed, _ in split])
-            trials = []
-            for (feed, deviation), result in zip(split, results, strict=True):
-                if isinstance(result, Exception) and deviation is None:
-                    raise _Failure(
-                        f"PyTensor itself raises {type(result).__name__}: "
-                        f"{str(result).splitlines()[0] if str(result) else ''}; keep these numbers "
-                        "or sizes out with `domain`, `sizes` or `avoid`",
-                        feed=feed,
-                    )
-                trials.append(Trial(feed, result, deviation))
-            batch.trials[narrowed] = trials
-        return batch.trials[narrowed]
-
-    def _split(self, feed: Feed) -> Iterator[tuple[Feed, Exempt | None]]:
-        """Set apart what a known deviation is about."""
-        elementwise = self.item.case is not None and self.item.case.elementwise
-        masks = []
-        for deviation in self.item.deviations:
-            mask = self._mask(deviation, feed)
-            if mask is not None and mask.any():
-                yield from ((part, deviation) for part in _only(feed, mask, elementwise))
-                masks.append(mask)
-        yield from ((part, None) for part in _without(feed, masks, elementwise))
+        broken = item.case is None and item.refuse is None
+        self.batches = [] if broken else batches_of(item, language)
+        self._distances: list[dict[bytes, float]] = [{} for _ in self.batches]
 
     def check(self, table: Table) -> Outcome:
-        """Export the item by a table's rows and hold the model against PyTensor."""
-        if self.item.case is None and self.item.refuse is None:
-            return Outcome(FAILED, self.item.problem)
-        if self.skipped:
-            return Outcome(SKIPPED, self.skipped)
+        """Export the item by a table's rows and hold the models against PyTensor.
+
+        A model that is byte for byte one that followed PyTensor before is not run again.
+        """
         if self.item.refuse is not None:
             return self._check_refusal(table, self.item.refuse.says)
-        worst, narrowed, seen = 0.0, False, 0
-        for batch in self.batches:
-            if self._pytensor_cannot(batch):
-                return Outcome(SKIPPED, self.skipped)
+        if self.item.case is None:
+            return Outcome(FAILED, self.item.problem)
+        outcome = Outcome(PASSED)
+        for batch, distances in zip(self.batches, self._distances, strict=True):
             try:
-                ulps, was_narrowed, deviating = self._check_batch(batch, table)
+                found = self._check_batch(batch, distances, self.item.case, table)
             except RowError as error:
                 return Outcome(FAILED, str(error))
-            except _Failure as failure:
+            except (_Failure, Unanswered) as failure:
+                ulps = failure.ulps if isinstance(failure, _Failure) else 0.0
                 feed = failure.feed or batch.feeds[0]
-                return Outcome(FAILED, str(failure), failure.ulps, graph=batch.graph, feed=feed)
-            worst, narrowed, seen = max(worst, ulps), narrowed or was_narrowed, seen + deviating
-        return Outcome(PASSED, ulps=worst, narrowed=narrowed, deviating=seen)
-
-    def _pytensor_cannot(self, batch: Batch) -> bool:
-        """Tell whether PyTensor builds a graph for these dtypes and then can't compute it."""
-        if self.item.must_build or batch.trials:
-            return False
-        first = batch.graph.evaluate(batch.feeds[:1])[0]
-        if isinstance(first, TypeError):
-            self.skipped = f"PyTensor has no such graph: {_first_line(first)}"
-        return bool(self.skipped)
+                return Outcome(FAILED, str(failure), ulps, graph=batch.graph, feed=feed)
+            outcome = Outcome(
+                PASSED,
+                ulps=max(outcome.ulps, found.ulps),
+                narrowed=outcome.narrowed or found.narrowed,
+                deviating=outcome.deviating + found.deviating,
+            )
+        return outcome
 
     def _check_refusal(self, table: Table, says: str) -> Outcome:
         batch = self.batches[0]
-        setting = self.item.setting
         try:
-            build_with(table, batch.captured, setting.opset, "keep", {})
+            build_with(table, batch.captured, self.item.setting.opset, "keep", {})
         except Refused as refused:
             if says.lower() in str(refused).lower():
                 return Outcome(PASSED)
@@ -234,10 +134,11 @@ class Prepared:
             problem = f"is exported, and should be refused with {says!r}"
         return Outcome(FAILED, problem, graph=batch.graph, feed=batch.feeds[0])
 
-    def _check_batch(self, batch: Batch, table: Table) -> tuple[float, bool, int]:
-        setting = self.item.setting
+    def _check_batch(
+        self, batch: Batch, distances: dict[bytes, float], case: Case, table: Table
+    ) -> Outcome:
         try:
-            built = build_with(table, batch.captured, setting.opset, "keep", {})
+            built = build_with(table, batch.captured, self.item.setting.opset, "keep", {})
         except MapperError as error:
             raise _Failure(f"can't be exported: {error}") from None
         except Exception as error:
@@ -245,45 +146,59 @@ class Prepared:
         if self.item.row.title not in built.rows_used:
             used = ", ".join(built.rows_used) or "none"
             raise _Failure(f"the graph does not use this row; it uses: {used}")
-        self._check_operators(built.model)
+        if self.item.setting.shapes != STATIC or all(a.size for a in batch.feeds[0].values()):
+            self._check_operators(built.model, case)
         data = built.model.SerializeToString(deterministic=True)
-        narrowed = bool(built.narrowed)
-        key = data + bytes([self.batches.index(batch)])
-        if key not in self.models:
-            self.models[key] = self._run(batch, built.model, data, narrowed)
-        deviating = sum(trial.deviation is not None for trial in self.trials(batch, narrowed))
-        return self.models[key], narrowed, deviating
+        trials = batch.trials(bool(built.narrowed))
+        if data not in distances:
+            run = _Run(batch, built.model, data, case, bool(built.narrowed))
+            distances[data] = run.check(trials)
+        deviating = sum(trial.deviation is not None for trial in trials)
+        return Outcome(PASSED, "", distances[data], bool(built.narrowed), deviating)
 
-    def _check_operators(self, model: ModelProto) -> None:
-        assert self.item.case is not None
+    def _check_operators(self, model: ModelProto, case: Case) -> None:
         found = tuple(node.op_type for node in model.graph.node)
-        for expectation in self.item.case.expect:
+        for expectation in case.expect:
             if self.item.setting.agrees(expectation.choice) and found != expectation.operators:
                 raise _Failure(
                     f"the model's operators are {', '.join(found) or 'none'}; {expectation.place} "
                     f"expects {', '.join(expectation.operators) or 'none'}"
                 )
 
-    def _run(self, batch: Batch, model: ModelProto, data: bytes, narrowed: bool) -> float:
-        trials = self.trials(batch, narrowed)
+
+class _Run:
+    """One model in ONNX Runtime."""
+
+    def __init__(
+        self, batch: Batch, model: ModelProto, data: bytes, case: Case, narrowed: bool
+    ) -> None:
+        self.names = {variable.name for variable in batch.graph.inputs}
+        self.model = model
+        self.case = case
+        self.narrowed = narrowed
         try:
-            session = _session(data)
+            self.session = _session(data)
         except Exception as error:
             raise _Failure(f"ONNX Runtime does not load the model: {_first_line(error)}") from None
+
+    def check(self, trials: list[Trial]) -> float:
+        """Run all trials and return the largest distance from PyTensor, in ulps."""
         worst = 0.0
-        agreeing: dict[Exempt, Feed] = {}
+        agreeing: dict[Exempt, Feed | None] = {}
         for trial in trials:
             try:
-                worst = max(worst, self._check_trial(batch, model, session, trial, narrowed))
+                distance = self._compare(trial)
             except _Failure:
                 if trial.deviation is None:
                     raise
-                agreeing[trial.deviation] = {}
+                agreeing[trial.deviation] = None
+                continue
+            if trial.deviation is None:
+                worst = max(worst, distance)
             else:
-                if trial.deviation is not None:
-                    agreeing.setdefault(trial.deviation, trial.feed)
+                agreeing.setdefault(trial.deviation, trial.feed)
         for deviation, feed in agreeing.items():
-            if feed:
+            if feed is not None:
                 raise _Failure(
                     f"the deviation at {deviation.place} is no longer one: the model agrees with "
                     "PyTensor; remove it, or narrow its `when` or `where`",
@@ -291,33 +206,27 @@ class Prepared:
                 )
         return worst
 
-    def _check_trial(
-        self, batch: Batch, model: ModelProto, session: Any, trial: Trial, narrowed: bool
-    ) -> float:
-        names = {variable.name for variable in batch.graph.inputs}
-        feed = {name: array for name, array in trial.feed.items() if name in names}
+    def _compare(self, trial: Trial) -> float:
+        feed = {name: array for name, array in trial.feed.items() if name in self.names}
         try:
-            results = session.run(None, feed)
+            results = self.session.run(None, feed)
         except Exception as error:
             raise _Failure(f"ONNX Runtime fails: {_first_line(error)}", feed=trial.feed) from None
-        assert self.item.case is not None
         if isinstance(trial.expected, Exception):
             raise _Failure("PyTensor raises an error, the model does not", feed=trial.feed)
         worst = 0.0
         for position, (found, expected) in enumerate(zip(results, trial.expected, strict=True)):
-            result = compare(np.asarray(found), expected, self.item.case.tolerance, narrowed)
+            result = compare(np.asarray(found), expected, self.case.tolerance, self.narrowed)
             if result.problem:
                 which = f"output {position}: " if len(results) > 1 else ""
                 at = _inputs_at(trial.feed, result.index, expected.shape)
                 raise _Failure(f"{which}{result.problem}{at}", result.ulps, trial.feed)
-            self._check_declared(model, position, expected, trial.feed)
+            self._check_declared(position, expected, trial.feed)
             worst = max(worst, result.ulps)
         return worst
 
-    def _check_declared(
-        self, model: ModelProto, position: int, expected: Array, feed: Feed
-    ) -> None:
-        declared = model.graph.output[position].type.tensor_type.shape.dim
+    def _check_declared(self, position: int, expected: Array, feed: Feed) -> None:
+        declared = self.model.graph.output[position].type.tensor_type.shape.dim
         sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in declared]
         fits = len(sizes) == expected.ndim and all(
             ours in (None, theirs) for ours, theirs in zip(sizes, expected.shape, strict=False)
@@ -326,20 +235,6 @@ class Prepared:
             raise _Failure(
                 f"the model declares the shape {sizes} where it is {list(expected.shape)}", feed=feed
             )
-
-
-def run_item(item: Item, table: Table) -> Outcome:
-    """Build, evaluate, export, run and compare one item."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            prepared = Prepared(item, table.language)
-        except MapperError as error:
-            return Outcome(FAILED, str(error))
-        except Exception as error:
-            problem = f"PyTensor can't build the graph: {type(error).__name__}: {error}"
-            return Outcome(FAILED, problem)
-        return prepared.check(table)
 
 
 def _session(data: bytes) -> Any:
@@ -353,31 +248,6 @@ def _session(data: bytes) -> Any:
 def _first_line(error: BaseException) -> str:
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-def _rounded(feed: Feed) -> Feed:
-    """Return float64 numbers as float32 holds them."""
-    with np.errstate(over="ignore"):
-        return {
-            name: array.astype(np.float32).astype(array.dtype) if array.dtype == np.float64 else array
-            for name, array in feed.items()
-        }
-
-
-def _only(feed: Feed, mask: Array, elementwise: bool) -> Iterator[Feed]:
-    if not elementwise or not mask.ndim:
-        yield feed
-    else:
-        yield {name: array[mask] for name, array in feed.items()}
-
-
-def _without(feed: Feed, masks: Sequence[Array], elementwise: bool) -> Iterator[Feed]:
-    if not any(mask.any() for mask in masks):
-        yield feed
-    elif elementwise and all(mask.ndim for mask in masks):
-        keep = ~np.logical_or.reduce(masks)
-        if keep.any():
-            yield {name: array[keep] for name, array in feed.items()}
 
 
 def _inputs_at(feed: Feed, index: tuple[int, ...] | None, shape: tuple[int, ...]) -> str:

@@ -1,0 +1,105 @@
+"""How a case writes a graph that runs step by step: `scan([h * s], s=each(x), h=earlier(h0))`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+WORDS = frozenset({"scan", "each", "earlier", "until", "grad"})
+OPTIONS = frozenset({"n_steps", "go_backwards", "truncate_gradient"})
+
+
+@dataclass(frozen=True)
+class Each:
+    """What a step reads of a sequence: the element at its place, or at several around it."""
+
+    sequence: Any
+    taps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a step reads of earlier steps: the last result, or several."""
+
+    first: Any
+    taps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Until:
+    """The condition on which the steps end."""
+
+    condition: Any
+
+
+def bound_names(node: ast.AST) -> frozenset[str]:
+    """Return the names that a call of `scan` gives to what its steps read."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        return frozenset()
+    if node.func.id != "scan":
+        return frozenset()
+    return frozenset(k.arg for k in node.keywords if k.arg and k.arg not in OPTIONS)
+
+
+def scanned(
+    step: Callable[[Mapping[str, Any]], list[Any]], given: Mapping[str, Any]
+) -> list[Any]:
+    """Build a graph that runs step by step.
+
+    Args:
+        step: Gives the results of a step, from what it reads by name. The first results are
+            those that later steps read, in the order of their names; an `Until` may be last.
+        given: What the steps read, by name, and options of `pytensor.scan`.
+
+    Returns:
+        One tensor per result.
+    """
+    import pytensor
+    from pytensor.scan.utils import until
+
+    options = {name: value for name, value in given.items() if name in OPTIONS}
+    reads = {name: value for name, value in given.items() if name not in OPTIONS}
+    each = {name: value for name, value in reads.items() if isinstance(value, Each)}
+    earlier = {name: value for name, value in reads.items() if isinstance(value, Earlier)}
+    unknown = sorted(set(reads) - set(each) - set(earlier))
+    if unknown:
+        raise TypeError(f"scan: {unknown[0]} is neither each(…) nor earlier(…) nor an option")
+
+    def run(names: Mapping[str, Any]) -> tuple[list[Any], Any]:
+        results = step(names)
+        ends = isinstance(results[-1], Until)
+        return (results[:-1], until(results[-1].condition)) if ends else (results, None)
+
+    def call(*arguments: Any) -> Any:
+        left = list(arguments)
+        names = {}
+        for name, read in (*each.items(), *earlier.items()):
+            taken = [left.pop(0) for _ in read.taps or (0,)]
+            names[name] = taken if read.taps else taken[0]
+        results, end = run(names)
+        return (results, end) if end is not None else results
+
+    sample = {n: _sample(read.sequence, read.taps) for n, read in each.items()}
+    sample |= {n: _past_sample(read) for n, read in earlier.items()}
+    count = len(run(sample)[0])
+    outputs = pytensor.scan(  # type: ignore[attr-defined]
+        call,
+        sequences=[dict(input=r.sequence, taps=list(r.taps or (0,))) for r in each.values()],
+        outputs_info=[
+            *(dict(initial=r.first, taps=list(r.taps or (-1,))) for r in earlier.values()),
+            *[None] * (count - len(earlier)),
+        ],
+        return_updates=False,
+        **options,
+    )
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def _sample(tensor: Any, taps: tuple[int, ...]) -> Any:
+    return [tensor[0]] * len(taps) if taps else tensor[0]
+
+
+def _past_sample(read: Earlier) -> Any:
+    return [read.first[0]] * len(read.taps) if read.taps else read.first

@@ -1,7 +1,7 @@
 """Is the export linear in the number of nodes? Time per Apply node, as a ratio in one run.
 
-Run `python benchmarks/export_scaling.py`; it exits with 1 where a node of the largest graph costs more than 1.5 times
-what a node of the thousand-node graph costs.
+Run `python benchmarks/export_scaling.py`; it exits with 1 where a node of the largest graph costs
+more than 1.5 times what a node of the thousand-node graph costs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What importing onnx_mapper costs over importing PyTensor, ONNX and NumPy, and what the first export costs.
+"""What importing onnx_mapper costs over PyTensor, ONNX and NumPy, and what the first export does.
 
 Run `python benchmarks/import_time.py`; it exits with 1 where the import costs more than 150 ms.
 """
@@ -34,10 +34,16 @@ def main() -> int:
     """Print the medians; return the exit status."""
     runs = []
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, check=True)
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, check=True
+    )
     for _ in range(RUNS):
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", PROGRAM],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         runs.append([float(part) * 1000 for part in done.stdout.split()])
     imported, first, second = (statistics.median(column) for column in zip(*runs, strict=True))

@@ -12,7 +12,7 @@ from onnx_mapper.errors import (
 from onnx_mapper.explain import Check, Explanation, check, explain
 from onnx_mapper.export import export, export_graph
 from onnx_mapper.verify import Verification, verify
-from onnx_mapper.version import VERSION as __version__
+from onnx_mapper.version import VERSION as __version__  # noqa: N811
 
 __all__ = [
     "Check",

@@ -15,6 +15,7 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 from onnx_mapper import kernels
 from onnx_mapper.assemble import assembled, captured, read_by, subgraphs
 from onnx_mapper.fold import compute_node, empty_results, worth_folding
+from onnx_mapper.nodes import Source
 from onnx_mapper.operators import (
     allowed_dtypes,
     attribute_value,
@@ -50,25 +51,6 @@ _EXACTLY_WIDER = {
     "float32": ("float64",),
 }
 _NARROWER = {"float64": ("float32",)}
-
-
-@dataclass(frozen=True)
-class Source:
-    """Which PyTensor op and which row a node comes from.
-
-    Attributes:
-        op: The Op, as `module:Class`.
-        row: The row's place, `conv.yaml:2`.
-        case: The table entries and such that the row chose, for people to read.
-    """
-
-    op: str = ""
-    row: str = ""
-    case: str = ""
-
-    def __str__(self) -> str:
-        case = f" [{self.case}]" if self.case else ""
-        return f"{self.op} {self.row}{case}"
 
 
 @dataclass(frozen=True)
@@ -224,7 +206,11 @@ class GraphBuilder:
         target = np.dtype(dtype)
         if target.kind in "iu" and array.size:
             limits = np.iinfo(target)
-            if array.dtype.kind not in "biu" or array.min() < limits.min or array.max() > limits.max:
+            if (
+                array.dtype.kind not in "biu"
+                or array.min() < limits.min
+                or array.max() > limits.max
+            ):
                 raise StaticError(f"{describe(number)} does not fit {dtype}")
         if target.kind == "b" and array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():
             raise StaticError(f"{describe(number)} is no bool")

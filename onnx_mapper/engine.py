@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -111,9 +111,7 @@ class Engine:
         random: What rows may do about draws: "refuse" or "input".
     """
 
-    def __init__(
-        self, table: Table, nodes: Nodes, dtypes: Dtypes, random: str = "refuse"
-    ) -> None:
+    def __init__(self, table: Table, nodes: Nodes, dtypes: Dtypes, random: str = "refuse") -> None:
         self.table = table
         self.nodes = nodes
         self.dtypes = dtypes
@@ -143,9 +141,7 @@ class Engine:
             self._map(node, values, 0)
         return values
 
-    def _map(
-        self, node: Any, values: dict[Any, Any], depth: int, rankless: bool = False
-    ) -> None:
+    def _map(self, node: Any, values: dict[Any, Any], depth: int, rankless: bool = False) -> None:
         """Map one Apply node; where that fails, record why and let stand-ins take its place."""
         types = tuple(self.type_of(variable) for variable in node.outputs)
         outputs = _rankless(types) if rankless else types
@@ -258,7 +254,7 @@ class Engine:
         for attribute in self._attribute_names(row, site.op):
             names[attribute] = Lazy(lambda a=attribute: self._attribute(site.op, a))  # type: ignore[misc]
         names.update(self._bind_inputs(row, site))
-        answers = {
+        answers: dict[str, Callable[..., Any]] = {
             "inner": partial(self._inner, site),
             "excess": partial(self._excess, site),
             "noise": partial(self._noise, site),
@@ -386,7 +382,9 @@ class Engine:
             return verb.value.evaluate(scope), []
         if verb.table:
             listed = ", ".join(str(key) for key, _ in verb.table)
-            raise RefusedHere(f"{row.name}.{name} is {describe(value)}; it must be one of: {listed}")
+            raise RefusedHere(
+                f"{row.name}.{name} is {describe(value)}; it must be one of: {listed}"
+            )
         return value, []
 
     def _current_inputs(self, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
@@ -408,7 +406,8 @@ class Engine:
     def _applied(self, site: Site, op: Any, given: Any, dropped: Any) -> Vector:
         """Map an op that gives what this one gives, without that many leading axes."""
         outputs = tuple(
-            TensorType(t.dtype, None if t.shape is None else t.shape[dropped:]) for t in site.outputs
+            TensorType(t.dtype, None if t.shape is None else t.shape[dropped:])
+            for t in site.outputs
         )
         return Vector(self.apply(Site(op, tuple(given), outputs, site.depth + 1)))
 
@@ -441,7 +440,9 @@ class Engine:
         None where PyTensor's own inference of shapes does not make it a constant.
         """
         found = [
-            next((v for v, item in zip(site.variables, site.inputs, strict=False) if item is y), None)
+            next(
+                (v for v, item in zip(site.variables, site.inputs, strict=False) if item is y), None
+            )
             for y in (x, n)
         ]
         if None in found:
@@ -570,7 +571,11 @@ class Engine:
         return self.nodes.with_shape(value, type_.shape)
 
     def _stand_in(self, type_: TensorType) -> Any:
-        return Value(f"refused_{len(self.refusals)}", type_.dtype, type_.shape) if type_.dtype else None
+        return (
+            Value(f"refused_{len(self.refusals)}", type_.dtype, type_.shape)
+            if type_.dtype
+            else None
+        )
 
     def _refuse(self, node: Any, error: Exception) -> None:
         rows = self.table.rows_for(node.op)

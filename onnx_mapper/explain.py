@@ -140,9 +140,7 @@ class Check:
         return table(("op", "nodes", "row", "near", "reason"), rows)
 
 
-def check(
-    fn: Any, *, opset: int = DEFAULT_OPSET, mappings: Sequence[str | Path] = ()
-) -> Check:
+def check(fn: Any, *, opset: int = DEFAULT_OPSET, mappings: Sequence[str | Path] = ()) -> Check:
     """Find what of a function would not convert, and why. Writes nothing.
 
     Args:

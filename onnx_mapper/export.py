@@ -154,7 +154,8 @@ def export_graph(
     model = build(captured, opset, dtype, dims or {}, mappings, random)
     if verify:
         _refuse_to_verify_noise(model)
-        from onnx_mapper.verify import reference_function, verify as compare
+        from onnx_mapper.verify import reference_function
+        from onnx_mapper.verify import verify as compare
 
         compare(model, reference_function(inputs, outputs), mappings=mappings)
     if target is not None:
@@ -209,7 +210,11 @@ def build_with(
     (Where something may not run at all, what it takes for equal may not be.)
     """
     dtypes = Dtypes("float32" if dtype == "float32" else None)
-    names = [p.name for p in (*captured.inputs, *captured.parameters, *captured.outputs)]
+    names = [
+        *(input_.name for input_ in captured.inputs),
+        *(parameter.name for parameter in captured.parameters),
+        *(output.name for output in captured.outputs),
+    ]
     equal: Mapping[AxisOfInput, str] = {}
     while True:
         builder = GraphBuilder(opset, ir_version_of(opset), frozenset(names))
@@ -255,7 +260,9 @@ def trace(
     return build_with(load_table(mappings), captured, opset, dtype, dims, random).tensors
 
 
-def refusals_of(captured: Captured, opset: int, mappings: Sequence[str | Path]) -> tuple[Refusal, ...]:
+def refusals_of(
+    captured: Captured, opset: int, mappings: Sequence[str | Path]
+) -> tuple[Refusal, ...]:
     """Return the reasons why a captured graph can't be exported; none when it can."""
     try:
         with warnings.catch_warnings():
@@ -340,7 +347,9 @@ def _declared_dims(
     declared: list[Dimension] = []
     for axis, (ours, theirs) in enumerate(zip(shape, asked, strict=True)):
         if not (theirs is None or isinstance(theirs, int | str)) or isinstance(theirs, bool):
-            raise InvalidRequest(f"dims[{name!r}][{axis}] is a name, a size or None, not {theirs!r}")
+            raise InvalidRequest(
+                f"dims[{name!r}][{axis}] is a name, a size or None, not {theirs!r}"
+            )
         if ours is not None and theirs is not None and ours != theirs:
             raise InvalidRequest(f"dims[{name!r}][{axis}] is {theirs!r}, but the size is {ours}")
         declared.append(theirs if ours is None else ours)

@@ -110,7 +110,8 @@ def _share_dimension_names(model: ModelProto) -> None:
 
 
 def _dims(type_: TypeProto) -> Sequence[onnx.TensorShapeProto.Dimension]:
-    return type_.tensor_type.shape.dim
+    dims: Sequence[onnx.TensorShapeProto.Dimension] = type_.tensor_type.shape.dim
+    return dims
 
 
 def save(model: ModelProto, path: str | os.PathLike[str]) -> None:

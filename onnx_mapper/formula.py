@@ -165,7 +165,9 @@ class Formula:
         except StaticError as error:
             raise RowError(self.place, f"{error} (in {shortened(self.text)})") from None
         except RecursionError:
-            raise RowError(self.place, "the formula's definitions call each other too deeply") from None
+            raise RowError(
+                self.place, "the formula's definitions call each other too deeply"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,9 @@ def parse_statement(text: str, place: Place) -> Statement:
     targets = tuple(name.strip() for name in match.group(1).split(","))
     for name in targets:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise RowError(place, f"{name!r} can't be assigned: names start with a lower-case letter")
+            raise RowError(
+                place, f"{name!r} can't be assigned: names start with a lower-case letter"
+            )
     return Statement(targets, parse_formula(match.group(2).strip(), place, len(targets)))
 
 
@@ -261,7 +265,9 @@ def parse_formula(text: str, place: Place, outputs: int = 1) -> Formula:
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         offset = getattr(error, "offset", None)
         column = f", column {offset}" if offset else ""
-        raise RowError(place, f"no expression{column}: {_first(error)} in {shortened(text)!r}") from None
+        raise RowError(
+            place, f"no expression{column}: {_first(error)} in {shortened(text)!r}"
+        ) from None
     compiler = _Compiler(place)
     compute = compiler.compile(tree, outputs)
     return Formula(text, place, tree, compute, frozenset(compiler.names))
@@ -304,11 +310,15 @@ def _equal(left: Any, right: Any) -> bool:
 def _ordered(symbol: str, left: Any, right: Any) -> bool:
     for side in (left, right):
         if isinstance(side, Value):
-            raise StaticError(f"{describe(side)} can't be compared while exporting: use Less or Greater")
+            raise StaticError(
+                f"{describe(side)} can't be compared while exporting: use Less or Greater"
+            )
         if isinstance(side, Unknown):
             raise StaticError(f"{describe(side)} can't be compared with {symbol!r}")
         if not is_number(side):
-            raise StaticError(f"{describe(side)} can't be compared with {symbol!r}, which takes numbers")
+            raise StaticError(
+                f"{describe(side)} can't be compared with {symbol!r}, which takes numbers"
+            )
     return True
 
 
@@ -409,7 +419,9 @@ class _Compiler:
 
     def _items(self, nodes: Sequence[ast.expr]) -> Callable[[Scope], list[Any]]:
         parts = [
-            (self.compile(n.value), True) if isinstance(n, ast.Starred) else (self.compile(n), False)
+            (self.compile(n.value), True)
+            if isinstance(n, ast.Starred)
+            else (self.compile(n), False)
             for n in nodes
         ]
 
@@ -491,14 +503,17 @@ class _Compiler:
 
     def _subscript(self, node: ast.Subscript, outputs: int = 1) -> Compute:
         box = self.compile(node.value)
+        index: Compute
         if isinstance(node.slice, ast.Slice):
             bounds = [
                 self.compile(part) if part is not None else None
                 for part in (node.slice.lower, node.slice.upper, node.slice.step)
             ]
 
-            def index(scope: Scope) -> Any:
+            def bounded(scope: Scope) -> Any:
                 return slice(*(part and part(scope) for part in bounds))
+
+            index = bounded
         else:
             index = self.compile(node.slice)
 
@@ -533,7 +548,9 @@ class _Compiler:
         def compute(scope: Scope) -> Vector:
             source = items(scope)
             if not isinstance(source, Vector):
-                raise StaticError(f"a list comprehension goes over a vector, not {describe(source)}")
+                raise StaticError(
+                    f"a list comprehension goes over a vector, not {describe(source)}"
+                )
             results = []
             inner = dataclasses.replace(scope, names=dict(scope.names))
             for item in source:
@@ -706,7 +723,9 @@ def run_body(body: Sequence[Statement], scope: Scope) -> Any:
 
 def _type_like(item: Any) -> Value | TensorType:
     if not isinstance(item, Value | TensorType) or not item.dtype:
-        raise StaticError(f"a graph's input is like a tensor, or scalar(dtype), not {describe(item)}")
+        raise StaticError(
+            f"a graph's input is like a tensor, or scalar(dtype), not {describe(item)}"
+        )
     return item
 
 
@@ -763,7 +782,9 @@ def node_calls(tree: ast.expr) -> list[ast.Call]:
     return [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id[0].isupper()
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id[0].isupper()
     ]
 
 

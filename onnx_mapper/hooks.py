@@ -40,7 +40,7 @@ def flip(kernel: Value, builder: Nodes) -> Value:
     """
     if kernel.shape is None or len(kernel.shape) < 3:
         raise StaticError(f"{describe(kernel)} has no spatial axes to flip")
-    axes = list(range(2, len(kernel.shape)))
+    axes = tuple(range(2, len(kernel.shape)))
     if kernel.known is not None:
         return builder.derived_parameter(kernel, "flip", np.flip(kernel.known, axes))
     return builder.node(
@@ -85,7 +85,9 @@ def asymmetric_padding(border_mode: Any) -> Vector:
         )
     sides = [Vector([side, side]) if isinstance(side, int) else side for side in border_mode]
     for side in sides:
-        if not (isinstance(side, Vector) and len(side) == 2 and all(isinstance(n, int) for n in side)):
+        if not (
+            isinstance(side, Vector) and len(side) == 2 and all(isinstance(n, int) for n in side)
+        ):
             raise StaticError(f"{describe(side)} is no padding of an axis; it is an int or a pair")
         if min(side) < 0:
             raise StaticError(f"{describe(side)}: padding can't be negative")

@@ -79,7 +79,7 @@ def attribute_value(op_type: str, schema: OpSchema, name: str, item: Any) -> Any
             f"{op_type} has no attribute {name!r}; it has: {', '.join(sorted(schema.attributes))}"
         )
     refuse_unknown(item)
-    kind = schema.attributes[name].type.name
+    kind = attribute_kind(schema, name)
     if kind == "INT":
         if isinstance(item, str) and item in DTYPES:
             return int(helper.np_dtype_to_tensor_dtype(np.dtype(item)))
@@ -102,6 +102,12 @@ def attribute_value(op_type: str, schema: OpSchema, name: str, item: Any) -> Any
     raise StaticError(f"{op_type}'s attribute {name!r} is of type {kind}, not {describe(item)}")
 
 
+def attribute_kind(schema: OpSchema, name: str) -> str:
+    """Return the type of an operator's attribute: INT, FLOATS, STRING and so on."""
+    kind: Any = schema.attributes[name].type
+    return str(kind.name)
+
+
 def refuse_unknown(item: Any) -> None:
     """Raise StaticError where a number is not known at export, or is a tensor."""
     if isinstance(item, Unknown):
@@ -116,7 +122,6 @@ def refuse_unknown(item: Any) -> None:
 def plain(number: Any) -> Any:
     """Return vectors as plain lists, for NumPy."""
     return [plain(part) for part in number] if isinstance(number, Vector) else number
-
 
 
 def dtype_of_code(code: int) -> str:
@@ -148,5 +153,7 @@ def opsets_of(op_type: str) -> tuple[int, ...]:
 @cache
 def all_operators() -> tuple[str, ...]:
     """Return the names of the operators of ONNX's own domain at the supported opsets."""
-    names = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if not schema.domain}
+    names = {
+        schema.name for schema in onnx.defs.get_all_schemas_with_history() if not schema.domain
+    }
     return tuple(sorted(name for name in names if opsets_of(name)))

@@ -12,7 +12,7 @@ from typing import Any
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.formula import Definition, Formula, Language, Statement
 from onnx_mapper.hooks import HOOKS
-from onnx_mapper.operators import all_operators, attributes_of, opsets_of, schema_of
+from onnx_mapper.operators import all_operators, attribute_kind, attributes_of, opsets_of, schema_of
 from onnx_mapper.opsets import OPSETS
 from onnx_mapper.rows import HookCall, Rewrite, Row, To
 from onnx_mapper.static import DTYPES
@@ -133,10 +133,10 @@ def _check_literal(place: Place, op_type: str, keyword: ast.keyword) -> None:
         return
     literal = keyword.value.value
     for opset in opsets_of(op_type):
-        attribute = schema_of(op_type, opset).attributes.get(keyword.arg)
-        if attribute is None or literal is None:
+        schema = schema_of(op_type, opset)
+        if keyword.arg not in schema.attributes or literal is None:
             continue
-        kind = attribute.type.name
+        kind = attribute_kind(schema, keyword.arg)
         if kind == "INT" and isinstance(literal, str) and literal in DTYPES:
             continue
         if not isinstance(literal, _LITERALS.get(kind, ())):

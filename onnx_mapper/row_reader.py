@@ -188,9 +188,7 @@ class _Reader:
         place = self.place("attributes", name)
         chosen = [verb for verb in _VERBS if verb in verbs]
         if len(chosen) != 1:
-            raise RowError(
-                place, f"an attribute has exactly one verb of: {', '.join(_VERBS)}"
-            )
+            raise RowError(place, f"an attribute has exactly one verb of: {', '.join(_VERBS)}")
         return Attribute(name.rstrip("?"), name.endswith("?"), self._verb(row, name, verbs), place)
 
     def _verb(self, row: Row, name: str, verbs: Mapping[str, Any]) -> Verb:

@@ -45,7 +45,9 @@ def _explain(error: Any) -> str:
         extra = sorted(set(error.instance) - set(known))
         return f"{extra[0]!r} is not allowed here; there are: {', '.join(known)}"
     if error.validator == "enum":
-        return f"{error.instance!r} is not allowed; it is one of: {', '.join(error.validator_value)}"
+        return (
+            f"{error.instance!r} is not allowed; it is one of: {', '.join(error.validator_value)}"
+        )
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         return f"{missing[0]!r} is missing; it says: {_described(schema, missing[0])}"
@@ -67,6 +69,4 @@ def _validator(kind: str) -> Any:
 
     path = folder("schema") / "mapping.schema.json"
     schema = json.loads(path.read_text(encoding="utf-8"))
-    return Draft7Validator(
-        {"$ref": f"#/definitions/{kind}", "definitions": schema["definitions"]}
-    )
+    return Draft7Validator({"$ref": f"#/definitions/{kind}", "definitions": schema["definitions"]})

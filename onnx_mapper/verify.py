@@ -127,8 +127,8 @@ def reference_function(inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
     import pytensor
     from pytensor.compile.mode import Mode
 
-    raw = Mode(linker="py", optimizer=None)
-    return pytensor.function(
+    raw = Mode(linker="py", optimizer=None)  # type: ignore[arg-type]
+    return pytensor.function(  # type: ignore[attr-defined]
         list(inputs), list(outputs), mode=raw, on_unused_input="ignore"
     )
 
@@ -207,11 +207,12 @@ def _random_inputs(captured: Any, sizes: Mapping[tuple[int, int], int]) -> list[
             sizes[position, axis] if size is None else size for axis, size in enumerate(type_.shape)
         ]
         kind = np.dtype(type_.dtype).kind
-        if kind == "f":
-            numbers = generator.normal(size=shape)
-        else:
-            numbers = generator.integers(0, 2 if kind == "b" else 3, size=shape)
-        arrays.append(np.asarray(numbers).astype(type_.dtype))
+        numbers: Array = (
+            np.asarray(generator.normal(size=shape))
+            if kind == "f"
+            else np.asarray(generator.integers(0, 2 if kind == "b" else 3, size=shape))
+        )
+        arrays.append(numbers.astype(type_.dtype))
     return arrays
 
 

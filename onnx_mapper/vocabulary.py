@@ -19,7 +19,9 @@ from onnx_mapper.value import OpenSize, TensorType, Value, dimensions
 
 CONSTANTS: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
 
-QUESTIONS = frozenset({"runs", "constant", "like", "inner", "excess", "noise", "applied", "takes_batches"})
+QUESTIONS = frozenset(
+    {"runs", "constant", "like", "inner", "excess", "noise", "applied", "takes_batches"}
+)
 
 
 def _typed(value: Any) -> Value | TensorType:
@@ -87,7 +89,8 @@ def value(x: Any) -> Any:
 def single(x: Any) -> Any:
     """Number of a tensor that holds just one and is a constant, whatever its rank; None for others."""
     if isinstance(x, Value):
-        return as_static(x.known.reshape(-1)[0]) if _is_single(x) else None
+        alone = x.known is not None and x.foldable and x.known.size == 1
+        return as_static(x.known.reshape(-1)[0]) if alone and x.known is not None else None
     return x
 
 
@@ -114,9 +117,7 @@ def stretches(v: Any) -> Vector:
     """Parts of a vector of sizes, as [first, end]: known ones, axes of one tensor in order, others."""
     sizes = _vector(v)
     ends = [
-        place
-        for place in range(1, len(sizes))
-        if not _continues(sizes[place - 1], sizes[place])
+        place for place in range(1, len(sizes)) if not _continues(sizes[place - 1], sizes[place])
     ]
     bounds = [0, *ends, len(sizes)] if sizes else []
     return Vector(Vector(pair) for pair in itertools.pairwise(bounds))
@@ -256,7 +257,9 @@ def covers(sizes: Any, wanted: Any) -> bool:
     Sizes that are not known come from inputs that don't broadcast along that axis.
     """
     ours, theirs = _vector(sizes), _vector(wanted)
-    return len(ours) == len(theirs) and all(a != 1 or b == 1 for a, b in zip(ours, theirs, strict=True))
+    return len(ours) == len(theirs) and all(
+        a != 1 or b == 1 for a, b in zip(ours, theirs, strict=True)
+    )
 
 
 def ranks(v: Any) -> Vector:
@@ -312,15 +315,18 @@ def make_slice(start: Any, stop: Any, step: Any) -> slice:
 
 
 def filled_in(template: Any, items: Any) -> Vector:
-    """Vector of indices: each placeholder of a template, bounds of slices too, replaced by the next item.
+    """Index template whose placeholders, bounds of slices too, are replaced by the items in order.
 
-    A placeholder is whatever isn't None; what stands in its place doesn't matter.
+    A placeholder is whatever isn't None; what stands in its place doesn't matter. Without a
+    template (None) the items are the indices.
     """
+    if template is None:
+        return _vector(items)
     left = list(_vector(items))
 
     def fill(entry: Any) -> Any:
         if isinstance(entry, slice):
-            return slice(*(b if b is None else fill(b) for b in (entry.start, entry.stop, entry.step)))
+            return slice(fill(entry.start), fill(entry.stop), fill(entry.step))
         return None if entry is None else left.pop(0)
 
     filled = Vector(fill(entry) for entry in _vector(template))
@@ -330,7 +336,7 @@ def filled_in(template: Any, items: Any) -> Vector:
 
 
 def settled(x: Any) -> Any:
-    """Number of a scalar tensor that is known at export; in vectors and slices too; all else as it is."""
+    """Number of a scalar tensor known at export, also in vectors and slices; else x itself."""
     if isinstance(x, Vector):
         return Vector(settled(item) for item in x)
     if isinstance(x, slice):

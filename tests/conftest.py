@@ -1,4 +1,4 @@
-"""Settings of every test: no C compiler (the reference is PyTensor's Python), warnings are errors."""
+"""Settings of every test: no C compiler, as the reference is PyTensor's own Python."""
 
 from __future__ import annotations
 

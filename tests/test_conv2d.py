@@ -57,7 +57,9 @@ def check_conv(image: np.ndarray, kernel: np.ndarray, **options: Any) -> onnx.Mo
 
 def conv_attributes(model: onnx.ModelProto) -> dict[str, Any]:
     (node,) = [node for node in model.graph.node if node.op_type == "Conv"]
-    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    return {
+        attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
+    }
 
 
 def test_01_valid_padding_of_one_channel() -> None:
@@ -246,7 +248,9 @@ def test_21_unsupported_attribute_is_refused() -> None:
     assert isinstance(caught.value, NotImplementedError)
     strange = conv.conv2d(x, pt.tensor("k", dtype="float32", shape=(3, 2, 3, 3)))
     strange.owner.op.border_mode = "mirror"
-    with pytest.raises(Refused, match=r"AbstractConv2d.*conv\.yaml:\d+.*'mirror'.*valid, half, full"):
+    with pytest.raises(
+        Refused, match=r"AbstractConv2d.*conv\.yaml:\d+.*'mirror'.*valid, half, full"
+    ):
         export(pytensor.function([x, strange.owner.inputs[1]], strange, mode=RAW))
 
 
@@ -278,7 +282,9 @@ def test_float64_runs_and_says_that_it_is_narrowed() -> None:
     """ONNX Runtime has no float64 Conv, although the checker takes one."""
     x, w = images("float64"), pytensor.shared(numbers(3, 2, 3, 2, dtype="float64"), "W")
     function = pytensor.function([x], conv.conv2d(x, w), mode=RAW)
-    with pytest.warns(PrecisionWarning, match=r"AbstractConv2d \(conv\.yaml:\d+\).*float64.*float32"):
+    with pytest.warns(
+        PrecisionWarning, match=r"AbstractConv2d \(conv\.yaml:\d+\).*float64.*float32"
+    ):
         model = export(function)
     image = numbers(2, 2, 6, 5, dtype="float64")
     assert_same(run_model(model, image), [function(image)], rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""`export` and `export_graph`: names, shapes, shared variables, odd graphs, requests that can't be met."""
+"""`export` and `export_graph`: names, shapes, shared variables, odd graphs, impossible requests."""
 
 from __future__ import annotations
 
@@ -140,7 +140,11 @@ def test_unused_inputs_stay_inputs() -> None:
 def test_no_unused_initializers_and_no_duplicated_constants() -> None:
     x, w = pt.fmatrix("x"), pytensor.shared(numbers(3), "unused")
     y = (x + 2.5) * 2.5 + (w * 0).sum() * 0
-    model = export(pytensor.function([x], x.dimshuffle(0, "x", 1) + 2.5 - np.float32(2.5) * x.dimshuffle(0, "x", 1), mode=RAW))
+    model = export(
+        pytensor.function(
+            [x], x.dimshuffle(0, "x", 1) + 2.5 - np.float32(2.5) * x.dimshuffle(0, "x", 1), mode=RAW
+        )
+    )
     read = {name for node in model.graph.node for name in node.input}
     arrays = [onnx.numpy_helper.to_array(i) for i in model.graph.initializer]
     assert {i.name for i in model.graph.initializer} <= read

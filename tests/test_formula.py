@@ -1,4 +1,4 @@
-"""The formula language: what it computes, what it refuses, and that strangers' formulas can only fail."""
+"""The formula language: what it computes and refuses; strangers' formulas can only fail."""
 
 from __future__ import annotations
 

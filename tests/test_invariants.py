@@ -148,10 +148,11 @@ def test_a_row_can_reach_nothing_that_runs_code(name: str) -> None:
 def test_importing_the_package_does_not_load_the_runtime_nor_the_table() -> None:
     """What an import costs is held by benchmarks/import_time.py; this holds why it is little."""
     program = (
-        "import sys, onnx_mapper; "
-        "print(sorted({'onnxruntime', 'jsonschema'} & set(sys.modules)))"
+        "import sys, onnx_mapper; print(sorted({'onnxruntime', 'jsonschema'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 

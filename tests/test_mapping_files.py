@@ -1,4 +1,4 @@
-"""Mapping files with mistakes: every one gets an error that says where, what, and what is allowed."""
+"""Mapping files with mistakes: each gets an error that says where, what, and what is allowed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from onnx_mapper import RowError
-from onnx_mapper.table import build_table, load_table
 from onnx_mapper.row_reader import read_mapping_file
+from onnx_mapper.table import build_table, load_table
 
 GOOD = """
 - op: pytensor.tensor.sort:SortOp

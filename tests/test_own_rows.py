@@ -1,4 +1,4 @@
-"""Adding an op by YAML alone: rows in the user's own folder, for ops that the package doesn't map."""
+"""Adding an op by YAML alone: rows in the user's own folder, for ops that nothing else maps."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ def test_own_rows_go_before_the_packages(tmp_path: Path) -> None:
 
 def test_a_row_that_gives_another_dtype_is_refused(tmp_path: Path, swish: Any) -> None:
     write(tmp_path, ROW.replace("- Mul(x, gate)", "- Cast(Mul(x, gate), to='float64')"))
-    with pytest.raises(Refused, match="gives float64 where PyTensor's Swish gives float32: add a Cast"):
+    with pytest.raises(
+        Refused, match="gives float64 where PyTensor's Swish gives float32: add a Cast"
+    ):
         export(swish, mappings=[tmp_path])
 
 

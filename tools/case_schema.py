@@ -105,7 +105,10 @@ CASE: dict[str, Any] = {
                 "signed_zeros": {"type": "boolean", "description": "Tell 0 and -0 apart."},
                 "because": REASON,
             },
-            "anyOf": [{"required": ["because"]}, {"required": ["signed_zeros"], "maxProperties": 1}],
+            "anyOf": [
+                {"required": ["because"]},
+                {"required": ["signed_zeros"], "maxProperties": 1},
+            ],
         },
         "refuse": {
             "type": "array",

@@ -1,7 +1,7 @@
-"""Write the generated pages: docs/vocabulary.md, docs/ops/*.md, and docs/coverage-<line>.md of the running PyTensor.
+"""Write docs/vocabulary.md, docs/ops/*.md, and docs/coverage-<line>.md of the running PyTensor.
 
-Everything comes from the rows, the vocabulary's docstrings and PyTensor's own classes. `--check` fails where a committed
-page is stale.
+Everything comes from the rows, the vocabulary's docstrings and PyTensor's own classes. `--check`
+fails where a committed page is stale.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def vocabulary_page() -> str:
     lines.append("| call | meaning |\n|---|---|")
     for name, function in FUNCTIONS.items():
         parameters = ", ".join(map(str, inspect.signature(function).parameters.values()))
-        bare = ", ".join(part.split(":")[0] for part in parameters.split(", ")) if parameters else ""
+        bare = (
+            ", ".join(part.split(":")[0] for part in parameters.split(", ")) if parameters else ""
+        )
         lines.append(f"| `{name}({bare})` | {_first_line(function.__doc__)} |")
     lines.append("| `runs('Op', x, …)` | Whether ONNX Runtime has a kernel for these dtypes. |")
     lines.append("| `constant(numbers, dtype)` | A tensor with these numbers. |")

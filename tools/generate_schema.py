@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from case_schema import CASES, DEVIATIONS, EQUIVALENT
+
 from onnx_mapper.hooks import HOOKS
 from onnx_mapper.operators import all_operators, attributes_of
 
@@ -150,7 +151,7 @@ def schema() -> dict[str, Any]:
         "delegate": {"type": "string", "description": "The attribute that holds another op."},
         "unfuse": {
             "type": "string",
-            "description": "The attribute that holds a reduction's step, fused with elementwise ops.",
+            "description": "The attribute with a reduction's step, fused with elementwise ops.",
         },
         "batch": {
             "$ref": "#/definitions/formula",
@@ -173,9 +174,7 @@ def schema() -> dict[str, Any]:
         "properties": row_properties,
         "allOf": branches,
     }
-    member = {
-        key: value for key, value in row_properties.items() if key not in ("subclasses",)
-    }
+    member = {key: value for key, value in row_properties.items() if key not in ("subclasses",)}
     definitions["family"] = {
         "type": "object",
         "required": ["family", "op", "rows"],

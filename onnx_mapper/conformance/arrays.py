@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def pool(source: Source, count: int, random: np.random.Generator) -> Array:
     return np.concatenate(wide)
 
 
-def fits(number: float, dtype: np.dtype[np.generic]) -> bool:
+def fits(number: float, dtype: np.dtype[Any]) -> bool:
     """Tell whether a dtype holds a number."""
     if dtype.kind == "f":
         return True

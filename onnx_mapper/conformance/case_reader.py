@@ -117,12 +117,10 @@ class _CaseReader:
         letters = _letters(len(names), self.source.get("dtypes"))
         yield self.case(name, {n: f"{t}[n]" for n, t in zip(names, letters, strict=True)})
         prefix = f"{name}-" if name else ""
-        yield self.case(f"{prefix}scalar", {n: letters[0] for n in names}, plain=True)
+        yield self.case(f"{prefix}scalar", dict.fromkeys(names, letters[0]), plain=True)
         if len(names) > 1:
             shapes = ["[3,1,2]", "[4,1]", "[1,4,2]", "[2]"]
-            spread = {
-                n: letters[0] + shapes[i % len(shapes)] for i, n in enumerate(names)
-            }
+            spread = {n: letters[0] + shapes[i % len(shapes)] for i, n in enumerate(names)}
             yield self.case(f"{prefix}broadcast", spread, plain=True)
             yield from self.with_constant(f"{prefix}constant", names, letters[0])
         for stem in rest:
@@ -137,7 +135,10 @@ class _CaseReader:
         taken = dict(self.case(name, shapes).dtypes)[letter]
         kinds = {np.dtype(dtype).kind: dtype for dtype in reversed(taken)}
         for dtype in kinds.values():
-            values = (last, tuple([number] for number in CONSTANTS if fits(number, np.dtype(dtype))))
+            values = (
+                last,
+                tuple([number] for number in CONSTANTS if fits(number, np.dtype(dtype))),
+            )
             yield replace(
                 case,
                 name=f"{name}_{dtype}",
@@ -169,7 +170,7 @@ class _CaseReader:
             domain=tuple(self.domain(specs, names)),
             special=tuple(self.special(specs, names)),
             values=tuple(self.values(specs)),
-            opsets=self.opsets("opsets") or TESTED_OPSETS,
+            opsets=self.opsets(self.source) or TESTED_OPSETS,
             shapes=self.shapes(),
             avoid=tuple(
                 self.avoid(source, i, specs, names)
@@ -255,16 +256,20 @@ class _CaseReader:
             letters |= extra
         for letter in letters:
             default = SCALAR_DTYPES if is_scalar(self.row) else FLOATS
-            found = tuple(self._dtype_list(written[letter], letter)) if letter in written else default
+            found = (
+                tuple(self._dtype_list(written[letter], letter)) if letter in written else default
+            )
             yield letter, found[:1] if plain else found
 
     def _dtype_list(self, source: Any, letter: str) -> Iterator[str]:
-        seen = set()
+        seen: set[str] = set()
         for name in source if isinstance(source, list) else [source]:
             found = expand(name)
             if not found:
                 listed = ", ".join((*GROUPS, *DTYPES))
-                raise RowError(self.place("dtypes", letter), f"{name!r} is no dtype; there are: {listed}")
+                raise RowError(
+                    self.place("dtypes", letter), f"{name!r} is no dtype; there are: {listed}"
+                )
             yield from (dtype for dtype in found if dtype not in seen)
             seen.update(found)
 
@@ -299,7 +304,9 @@ class _CaseReader:
             yield name, tuple(sizes if isinstance(sizes, list) else [sizes])
 
     def formula(self, source: Any, names: frozenset[str], *keys: str | int) -> Formula:
-        formula = parse_formula(source if isinstance(source, str) else repr(source), self.place(*keys))
+        formula = parse_formula(
+            source if isinstance(source, str) else repr(source), self.place(*keys)
+        )
         for name in sorted(formula.names - names - ALWAYS_NAMED):
             listed = ", ".join(sorted(names | ALWAYS_NAMED))
             raise RowError(self.place(*keys), f"{name!r} is not defined; there are: {listed}")
@@ -351,16 +358,15 @@ class _CaseReader:
                 f"{spec.name} has {len(spec.dims)} axes, not {depth}",
             )
 
-    def opsets(self, *keys: str | int) -> tuple[int, ...]:
-        source: Any = self.source
-        for key in keys:
-            source = source[key] if isinstance(source, list) else source.get(key, ())
-        for opset in source:
+    def opsets(self, source: Mapping[str, Any], *keys: str | int) -> tuple[int, ...]:
+        opsets = source.get("opsets", ())
+        for opset in opsets:
             if opset not in OPSETS:
                 raise RowError(
-                    self.place(*keys), f"{opset} is no opset; they go from {OPSETS[0]} to {OPSETS[-1]}"
+                    self.place(*keys, "opsets"),
+                    f"{opset} is no opset; they go from {OPSETS[0]} to {OPSETS[-1]}",
                 )
-        return tuple(source)
+        return tuple(opsets)
 
     def shapes(self) -> tuple[str, ...]:
         chosen = self.source.get("shapes")
@@ -399,7 +405,9 @@ class _CaseReader:
         specs: Sequence[InputSpec],
     ) -> RefuseCase:
         keys = ("refuse", position)
-        choice = self.choice(source, keys, grid, letters, specs, arguments="graph" not in self.source)
+        choice = self.choice(
+            source, keys, grid, letters, specs, arguments="graph" not in self.source
+        )
         graph = None
         if "graph" in source:
             known = grid | letters | {spec.name for spec in specs} | set(source.get("with", {}))
@@ -425,7 +433,8 @@ class _CaseReader:
                 if name not in known and not elsewhere and not (key == "with" and arguments):
                     listed = ", ".join(sorted(known)) or "none"
                     raise RowError(
-                        self.place(*keys, key, name), f"{name!r} is not defined; there are: {listed}"
+                        self.place(*keys, key, name),
+                        f"{name!r} is not defined; there are: {listed}",
                     )
         return Choice(
             grid=tuple(source.get("with", {}).items()),
@@ -434,7 +443,7 @@ class _CaseReader:
                 for letter, names in source.get("dtypes", {}).items()
             ),
             given=tuple(given.items()),
-            opsets=self.opsets(*keys, "opsets") or None,
+            opsets=self.opsets(source, *keys) or None,
             shapes=source.get("shapes"),
         )
 
@@ -506,7 +515,9 @@ def _free_names(specs: Sequence[InputSpec], grid: frozenset[str]) -> list[str]:
 
 
 def _same_free_axis(specs: Sequence[InputSpec], free: Sequence[str]) -> bool:
-    return len(free) == 1 and all([d.text.strip() for d in spec.dims] == list(free) for spec in specs)
+    return len(free) == 1 and all(
+        [d.text.strip() for d in spec.dims] == list(free) for spec in specs
+    )
 
 
 def _split(text: str) -> list[str]:

@@ -46,9 +46,7 @@ def _pairwise(
 ) -> list[Combination]:
     """Cover all pairs greedily: of a few random candidates, take the one that adds most."""
     axes = list(itertools.combinations(range(len(sizes)), 2))
-    missing = {
-        (a, i, b, j) for a, b in axes for i in range(sizes[a]) for j in range(sizes[b])
-    }
+    missing = {(a, i, b, j) for a, b in axes for i in range(sizes[a]) for j in range(sizes[b])}
     missing -= _pairs(first)
     queue = sorted(missing)
     random.shuffle(queue)

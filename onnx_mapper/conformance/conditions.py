@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from onnx_mapper.conformance.graph_language import GraphFormula, GraphEvaluator
+from onnx_mapper.conformance.graph_language import GraphEvaluator, GraphFormula
 from onnx_mapper.value import Array
 from onnx_mapper.vocabulary import CONSTANTS
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "isnan": lambda x: np.isnan(x) if np.asarray(x).dtype.kind == "f" else np.zeros(np.shape(x), bool),
-    "isinf": lambda x: np.isinf(x) if np.asarray(x).dtype.kind == "f" else np.zeros(np.shape(x), bool),
+    "isnan": lambda x: (
+        np.isnan(x) if np.asarray(x).dtype.kind == "f" else np.zeros(np.shape(x), bool)
+    ),
+    "isinf": lambda x: (
+        np.isinf(x) if np.asarray(x).dtype.kind == "f" else np.zeros(np.shape(x), bool)
+    ),
     "isfinite": np.isfinite,
     "signbit": lambda x: np.signbit(x) if np.asarray(x).dtype.kind == "f" else np.asarray(x) < 0,
     "abs": np.abs,

@@ -69,9 +69,7 @@ class _Maker:
             return
         pools = [filled(self._source(s, sizes), self._shape(s, sizes), self.random) for s in free]
         for position in range(max([len(pool) for pool in pools] or [1])):
-            made = {
-                s.name: pool[position % len(pool)] for s, pool in zip(free, pools, strict=True)
-            }
+            made = {s.name: pool[position % len(pool)] for s, pool in zip(free, pools, strict=True)}
             yield {spec.name: {**given, **made}[spec.name] for spec in self.case.inputs}
 
     def edge_sizes(self) -> Iterator[Feed]:
@@ -133,7 +131,7 @@ class _Maker:
         special = dict(self.case.special).get(spec.name, ())
         bounds = tuple(self._evaluate(bound, sizes) for bound in domain or ())
         numbers = tuple(self._evaluate(number, sizes) for number in special)
-        return Source(self._dtype(spec), bounds or None, numbers)  # type: ignore[arg-type]
+        return Source(self._dtype(spec), bounds or None, numbers)
 
     def _shape(self, spec: InputSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
         shape = tuple(self._evaluate(dim, sizes) for dim in spec.dims)
@@ -145,11 +143,15 @@ class _Maker:
     def _evaluate(self, formula: Formula, sizes: Mapping[str, int]) -> Any:
         names = {key: as_static(value) for key, value in {**self.names, **sizes}.items()}
         value = formula.evaluate(Scope(names, self.language, limit=Limit()))
-        return int(value) if isinstance(value, float) and value.is_integer() and "/" in formula.text else value
+        return (
+            int(value)
+            if isinstance(value, float) and value.is_integer() and "/" in formula.text
+            else value
+        )
 
 
 def shape_of(spec: InputSpec, array: Array, known: bool, names: frozenset[str]) -> tuple[Any, ...]:
-    """Return the static shape that PyTensor is told: all, or only sizes of 1 that are written so."""
+    """Return the shape that PyTensor is told: all of it, or only sizes of 1 that are written so."""
     if known or spec.fixed:
         return array.shape
     return tuple(

@@ -177,7 +177,11 @@ def _sibling(name: str, keywords: tuple[str, ...]) -> str | None:
         return _OPERATORS[name] if set(keywords) <= set(attributes_of(_OPERATORS[name])) else None
     own = _signature(name)
     for other in all_operators():
-        if other != name and _signature(other) == own and set(keywords) <= set(attributes_of(other)):
+        if (
+            other != name
+            and _signature(other) == own
+            and set(keywords) <= set(attributes_of(other))
+        ):
             return other
     return None
 

@@ -17,7 +17,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from onnx_mapper.conformance.steps import WORDS, Each, Earlier, Until, bound_names, scanned
+from onnx_mapper.conformance.steps import WORDS, Each, Earlier, Until, bound_names, saved, scanned
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.formula import LONGEST_FORMULA, shortened
 from onnx_mapper.static import StaticError, Vector, arithmetic, as_static, is_number
@@ -79,7 +79,11 @@ _OP_HOMES = (
     "pytensor.ifelse", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
     "pytensor.scan.", "pytensor.assumptions.", "pytensor.breakpoint", "pytensor.compile.debug.",
 )  # fmt: skip
-_CLOSED_HOMES = ("pytensor.tensor.io", "pytensor.tensor.utils", "pytensor.compile.ops.FromFunctionOp")
+_CLOSED_HOMES = (
+    "pytensor.tensor.io",
+    "pytensor.tensor.utils",
+    "pytensor.compile.ops.FromFunctionOp",
+)
 _ROOTS = {"pt": "pytensor.tensor", "scalar": "pytensor.scalar"}
 _CLASSES = {"ValueError": ValueError, "IndexError": IndexError}
 
@@ -153,10 +157,12 @@ class GraphEvaluator:
         self.names = names
 
     def refuse(self, node: ast.AST, problem: str) -> RowError:
+        """Return the error that says what is wrong with a part of the tree."""
         column = getattr(node, "col_offset", 0) + 1
         return RowError(self.place, f"column {column}: {problem}")
 
     def visit(self, node: ast.AST) -> Any:
+        """Return the value of a part of the tree."""
         return getattr(self, f"_{type(node).__name__.lower()}")(node)
 
     def _constant(self, node: ast.Constant) -> Any:
@@ -278,6 +284,8 @@ class GraphEvaluator:
 
             return scanned(step, given)
         arguments = self._items(node.args)
+        if word == "saved":
+            return saved(*arguments)
         if word == "until":
             return Until(*arguments)
         if word == "grad":
@@ -294,14 +302,29 @@ class GraphEvaluator:
 
 
 def fused(outputs: Sequence[Any]) -> Any:
-    """Return a graph with its elementwise Ops fused, as compiled functions have them."""
-    from pytensor.graph.fg import FunctionGraph
-    from pytensor.graph.traversal import explicit_graph_inputs
-    from pytensor.tensor.rewriting.elemwise import FusionOptimizer
+    """Return a graph with its elementwise Ops fused, as compiled functions have them.
 
+    Where the reductions of those are fused too, PyTensor's own Python is wrong, and only its C is
+    right: such an output tells in its tag what it was before, for PyTensor to compute.
+    """
+    from pytensor.compile.mode import Mode
+    from pytensor.configdefaults import config
+    from pytensor.graph.fg import FunctionGraph
+    from pytensor.graph.replace import clone_replace
+    from pytensor.graph.rewriting.basic import dfs_rewriter
+    from pytensor.graph.traversal import explicit_graph_inputs
+    from pytensor.tensor.rewriting.elemwise import FusionOptimizer, local_careduce_fusion
+
+    plain = clone_replace(list(outputs), {})
     graph = FunctionGraph(list(explicit_graph_inputs(outputs)), list(outputs), clone=False)
     FusionOptimizer().rewrite(graph)
+    before = list(graph.apply_nodes)
+    with config.change_flags(mode=Mode(linker="c")):
+        dfs_rewriter(local_careduce_fusion).rewrite(graph)
     results = list(graph.outputs)
+    if graph.apply_nodes != set(before):
+        for result, original in zip(results, plain, strict=True):
+            result.tag.before_fusion = original
     return results[0] if len(results) == 1 else results
 
 

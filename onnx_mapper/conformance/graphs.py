@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytensor
+from pytensor import function as compiled  # type: ignore[attr-defined]
 from pytensor.compile.mode import Mode
+from pytensor.compile.sharedvalue import shared
+from pytensor.configdefaults import config
 from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
+from pytensor.tensor.basic import constant
 from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.type import tensor
 
 from onnx_mapper.capture import Captured, capture, ordered_applies
-from onnx_mapper.conformance.cases import STATIC, Case
 from onnx_mapper.conformance.case_reader import is_scalar
+from onnx_mapper.conformance.cases import STATIC, Case
 from onnx_mapper.conformance.feeds import Feed, shape_of, sizes_in
 from onnx_mapper.conformance.graph_language import check_constructor
 from onnx_mapper.conformance.items import Item, names_of
@@ -28,7 +32,7 @@ from onnx_mapper.rows import Row
 from onnx_mapper.value import Array
 from onnx_mapper.vocabulary import CONSTANTS
 
-RAW = Mode(linker="py", optimizer=None)
+RAW: Any = Mode(linker="py", optimizer=None)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,12 @@ class Graph:
 
         Nothing is compiled or rewritten: each Op's own Python computes.
         """
-        with pytensor.config.change_flags(mode=RAW), np.errstate(all="ignore"):
+        with config.change_flags(mode=RAW), np.errstate(all="ignore"):
             function: Any = self._stepwise
             with contextlib.suppress(NotImplementedError):  # of an output that is overwritten
-                function = pytensor.function(
+                function = compiled(
                     list(self.inputs),
-                    list(self.outputs),
+                    [getattr(v.tag, "before_fusion", v) for v in self.outputs],
                     mode=RAW,
                     on_unused_input="ignore",
                     accept_inplace=True,
@@ -72,7 +76,7 @@ class Graph:
         values: dict[Any, Any] = dict(zip(self.inputs, arrays, strict=True))
         values |= {variable: variable.get_value() for variable in self.shared}
         for node in ordered_applies(self.outputs, set()):
-            given = [values[v] if v in values else v.data for v in node.inputs]
+            given = [values.get(v, getattr(v, "data", None)) for v in node.inputs]
             storage: list[list[Any]] = [[None] for _ in node.outputs]
             node.op.perform(node, given, storage)
             values.update(zip(node.outputs, (cell[0] for cell in storage), strict=True))
@@ -108,14 +112,12 @@ def build_graph(item: Item, feed: Feed) -> Graph:
     for spec in case.inputs:
         array = feed[spec.name]
         if ways[spec.name] == "constant":
-            variables[spec.name] = pytensor.tensor.constant(array)
+            variables[spec.name] = constant(array)
         elif ways[spec.name] == "shared":
-            variables[spec.name] = pytensor.shared(array, name=spec.name)
+            variables[spec.name] = shared(array, name=spec.name)
         else:
             shape = shape_of(spec, array, item.setting.shapes == STATIC, free)
-            variables[spec.name] = pytensor.tensor.tensor(
-                spec.name, dtype=array.dtype.name, shape=shape
-            )
+            variables[spec.name] = tensor(spec.name, dtype=array.dtype.name, shape=shape)
     results = _results(item, case, variables, sizes_in(case, feed))
     listed = list(results) if isinstance(results, list | tuple) else [results]
     outputs = [v for v in listed if v is not None and is_tensor_type(v.type)]
@@ -141,7 +143,7 @@ def bare_graph(row: Row) -> Graph:
     stub: Any = type(cls.__name__, (cls,), {**names, "__str__": lambda self: cls.__name__})
     stub.__abstractmethods__ = frozenset()
     op = object.__new__(stub)
-    given = pytensor.tensor.tensor("x", dtype="float32", shape=(3,))
+    given = tensor("x", dtype="float32", shape=(3,))
     made = given.type()
     Apply(op, [given], [made])
     return Graph((given,), (), (made,))

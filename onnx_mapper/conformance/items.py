@@ -136,9 +136,7 @@ def _of_case(
         required = case.dtypes_are_stated and all(
             setting.dtypes[i][1] == names[0] for i, (_, names) in enumerate(case.dtypes)
         )
-        yield Item(
-            _id(title, case, setting), row, case, setting, deviations, must_build=required
-        )
+        yield Item(_id(title, case, setting), row, case, setting, deviations, must_build=required)
     for refuse in case.refuse:
         for setting in _refusing(settings[0], refuse.choice):
             name = _id(title, case, setting, "refuse")
@@ -165,9 +163,7 @@ def _refusing(first: Setting, choice: Choice) -> Iterator[Setting]:
     dtypes = dict(choice.dtypes)
     letters = {letter for letter, _ in first.dtypes}
     for position in range(max([len(names) for names in dtypes.values()] or [1])):
-        chosen = {
-            letter: dtypes[letter][position % len(dtypes[letter])] for letter in dtypes
-        }
+        chosen = {letter: dtypes[letter][position % len(dtypes[letter])] for letter in dtypes}
         for opset in choice.opsets or (first.opset,):
             yield replace(
                 first,

@@ -6,6 +6,7 @@ import copy
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -57,16 +58,15 @@ class Mutant:
         Raises:
             RowError: When the change can't be read, so that it could never reach anyone.
         """
-        origin = self.subject.origin
         if isinstance(self.subject, Definition):
-            definition = origin.definition(self.data)
+            definition = self.subject.origin.definition(self.data)
             known = {**table.language.definitions, definition.name: definition}
             language = replace(table.language, definitions=known)
             check_definition(definition, language)
             return replace(table, language=language)
-        if origin is None:
+        if self.subject.origin is None:
             raise RowError(self.subject.place, "the row was not read from a file")
-        row = origin.row(self.data)
+        row = self.subject.origin.row(self.data)
         check_row(row, table.language)
         return with_row(table, self.subject, row)
 
@@ -90,7 +90,8 @@ def with_row(table: Table, old: Row, new: Row) -> Table:
 
 def _yaml(data: Mapping[str, Any]) -> list[str]:
     told = {key: value for key, value in data.items() if key not in _UNTOLD}
-    return yaml.safe_dump(told, sort_keys=False, width=1000, allow_unicode=True).splitlines()
+    text: str = yaml.safe_dump(told, sort_keys=False, width=1000, allow_unicode=True)
+    return text.splitlines()
 
 
 def mutants_of(subject: Row | Definition) -> list[Mutant]:
@@ -181,7 +182,7 @@ def _attributes(row: Row) -> Iterator[Lie]:
 def _table(keys: tuple[str | int, ...], table: Mapping[str, Any]) -> Iterator[Lie]:
     path = "/".join(map(str, keys))
     names = list(table)
-    for first, second in zip(names, names[1:], strict=False):
+    for first, second in pairwise(names):
         if table[first] != table[second]:
             exchanged = {first: table[second], second: table[first]}
             yield f"{path}: {first}, {second} swapped", _updating(keys, exchanged), None
@@ -192,7 +193,7 @@ def _table(keys: tuple[str | int, ...], table: Mapping[str, Any]) -> Iterator[Li
 
 
 def _targets(row: Row) -> Iterator[Lie]:
-    """Aim `to:` at a sibling attribute of the same type; where another aims there, exchange them."""
+    """Aim `to:` at a sibling of the same type; where another attribute aims there, exchange."""
     source = row.source.get("attributes", {})
     aimed = {a.name: a.verb.target for a in row.attributes if isinstance(a.verb, To)}
     written = {name.rstrip("?"): name for name in source}
@@ -222,7 +223,9 @@ def _siblings(target: str, operators: set[str]) -> list[str]:
         if target in attributes_of(op_type):
             known = schema_of(op_type, opsets_of(op_type)[-1]).attributes
             if target in known:
-                return [n for n in sorted(known) if n != target and known[n].type == known[target].type]
+                return [
+                    n for n in sorted(known) if n != target and known[n].type == known[target].type
+                ]
     return []
 
 

@@ -233,7 +233,8 @@ class _Run:
         )
         if not fits:
             raise _Failure(
-                f"the model declares the shape {sizes} where it is {list(expected.shape)}", feed=feed
+                f"the model declares the shape {sizes} where it is {list(expected.shape)}",
+                feed=feed,
             )
 
 

@@ -179,6 +179,8 @@ def _rounded(feed: Feed) -> Feed:
     """Return float64 numbers as float32 holds them."""
     with np.errstate(over="ignore"):
         return {
-            name: array.astype(np.float32).astype(array.dtype) if array.dtype == np.float64 else array
+            name: array.astype(np.float32).astype(array.dtype)
+            if array.dtype == np.float64
+            else array
             for name, array in feed.items()
         }

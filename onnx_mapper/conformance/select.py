@@ -13,8 +13,8 @@ _TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
 def selector(expression: str) -> Callable[[str], bool]:
     """Turn an expression into a test of item ids.
 
-    Nothing selects all, a whole id that item. Otherwise words are looked for in the id, in any case, and
-    put together with `and`, `or`, `not` and parentheses.
+    Nothing selects all, a whole id that item. Otherwise words are looked for in the id, in any
+    case, and put together with `and`, `or`, `not` and parentheses.
 
     Raises:
         InvalidRequest: When it is no such expression.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-WORDS = frozenset({"scan", "each", "earlier", "until", "grad"})
+WORDS = frozenset({"scan", "each", "earlier", "until", "grad", "saved"})
 OPTIONS = frozenset({"n_steps", "go_backwards", "truncate_gradient"})
 
 
@@ -43,9 +43,7 @@ def bound_names(node: ast.AST) -> frozenset[str]:
     return frozenset(k.arg for k in node.keywords if k.arg and k.arg not in OPTIONS)
 
 
-def scanned(
-    step: Callable[[Mapping[str, Any]], list[Any]], given: Mapping[str, Any]
-) -> list[Any]:
+def scanned(step: Callable[[Mapping[str, Any]], list[Any]], given: Mapping[str, Any]) -> list[Any]:
     """Build a graph that runs step by step.
 
     Args:
@@ -75,7 +73,8 @@ def scanned(
     def call(*arguments: Any) -> Any:
         left = list(arguments)
         names = {}
-        for name, read in (*each.items(), *earlier.items()):
+        everything: dict[str, Each | Earlier] = {**each, **earlier}
+        for name, read in everything.items():
             taken = [left.pop(0) for _ in read.taps or (0,)]
             names[name] = taken if read.taps else taken[0]
         results, end = run(names)
@@ -86,9 +85,9 @@ def scanned(
     count = len(run(sample)[0])
     outputs = pytensor.scan(  # type: ignore[attr-defined]
         call,
-        sequences=[dict(input=r.sequence, taps=list(r.taps or (0,))) for r in each.values()],
+        sequences=[{"input": r.sequence, "taps": list(r.taps or (0,))} for r in each.values()],
         outputs_info=[
-            *(dict(initial=r.first, taps=list(r.taps or (-1,))) for r in earlier.values()),
+            *({"initial": r.first, "taps": list(r.taps or (-1,))} for r in earlier.values()),
             *[None] * (count - len(earlier)),
         ],
         return_updates=False,
@@ -103,3 +102,16 @@ def _sample(tensor: Any, taps: tuple[int, ...]) -> Any:
 
 def _past_sample(read: Earlier) -> Any:
     return [read.first[0]] * len(read.taps) if read.taps else read.first
+
+
+def saved(outputs: list[Any]) -> list[Any]:
+    """Return a graph whose scans keep no more than what is read, as in compiled functions."""
+    from pytensor.compile.mode import optdb
+    from pytensor.graph.fg import FunctionGraph
+    from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+    from pytensor.graph.traversal import explicit_graph_inputs
+
+    graph = FunctionGraph(list(explicit_graph_inputs(outputs)), list(outputs), clone=False)
+    for names in (["canonicalize", "ShapeOpt"], ["scan_save_mem"], ["canonicalize", "ShapeOpt"]):
+        optdb.query(RewriteDatabaseQuery(include=names)).rewrite(graph)
+    return list(graph.outputs)

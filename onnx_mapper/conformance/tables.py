@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from onnx_mapper.conformance.case_reader import read_cases
@@ -67,12 +68,12 @@ def find_subject(paths: Sequence[str | Path] = ()) -> Subject:
     files: dict[Path, MappingFile] = {}
     for path in packaged:
         try:
-            files[path] = read_mapping_file(path)
+            files[path] = _read(path)
         except RowError as error:
             if path.resolve() in wanted:
                 raise
             left_out.append(error)
-    mine = [read_mapping_file(path) for path in own]
+    mine = [_read(path) for path in own]
     while True:
         try:
             table = build_table([tuple(files.values()), tuple(mine)])
@@ -89,6 +90,15 @@ def find_subject(paths: Sequence[str | Path] = ()) -> Subject:
     active = [row for row in rows if installed_class(row, import_modules=True) is not None]
     inactive = [row for row in rows if row not in active]
     return Subject(table, tuple(active), tuple(inactive), tuple(left_out))
+
+
+def _read(path: Path) -> MappingFile:
+    return _read_once(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _read_once(path: Path, changed: int) -> MappingFile:
+    return read_mapping_file(path)
 
 
 def _items(row: Row, full: bool, title: str) -> list[Item]:

@@ -41,9 +41,7 @@ class _Worker:
     since: float
 
 
-def run_jobs(
-    jobs: Sequence[Job], workers: int, seconds: float
-) -> Iterator[tuple[int, int, Any]]:
+def run_jobs(jobs: Sequence[Job], workers: int, seconds: float) -> Iterator[tuple[int, int, Any]]:
     """Do all steps of all jobs.
 
     Where processes can't be forked, everything is done in this one.

@@ -1,0 +1,188 @@
+"""Graphs with solvers as people write them: compiled in the default mode, and as symbolic graphs.
+
+ONNX has no solver, so what these models hold is composed: nodes for each column of a small matrix,
+a Loop over the columns of others. Numbers are held to PyTensor's at float64's accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from helpers import RAW, assert_same, operators, run_model
+
+from onnx_mapper import export, export_graph
+
+RNG = np.random.default_rng(20260211)
+SIZES = pytest.mark.parametrize("size", [None, 5, 12], ids=["unknown", "small", "large"])
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape)
+
+
+def tensor(name: str, *shape: int | None) -> Any:
+    return pt.tensor(name, dtype="float64", shape=shape)
+
+
+def definite(size: int) -> np.ndarray:
+    root = numbers(size, size)
+    return root @ root.T + size * np.eye(size)
+
+
+def check(
+    inputs: Sequence[Any], outputs: Sequence[Any], arrays: Sequence[Any], rtol: float = 1e-9
+) -> list[str]:
+    """Hold the compiled function's model and the symbolic graph's to PyTensor's own Python.
+
+    Returns:
+        The operators of the compiled function's model.
+    """
+    expected = pytensor.function(list(inputs), list(outputs), mode=RAW)(*arrays)
+    compiled = pytensor.function(list(inputs), list(outputs))
+    assert_same(compiled(*arrays), expected, rtol, rtol)
+    of_function = export(compiled)
+    assert_same(run_model(of_function, *arrays), expected, rtol, rtol)
+    of_graph = export_graph(list(inputs), list(outputs))
+    assert_same(run_model(of_graph, *arrays), expected, rtol, rtol)
+    return operators(of_function)
+
+
+def covariance(x: Any, y: Any, length: Any, scale: Any) -> Any:
+    """The squared exponential kernel between two sets of points."""
+    distance = (x[:, None, :] - y[None, :, :]) / length
+    return scale**2 * pt.exp(-0.5 * (distance**2).sum(axis=-1))
+
+
+class Process:
+    """A Gaussian process: its inputs, arrays for them, and the Cholesky factor of its covariance."""
+
+    def __init__(self, size: int | None) -> None:
+        count = size or 7
+        self.points = tensor("points", size, 2)
+        self.observed = tensor("observed", size)
+        self.length, self.scale, self.noise = pt.dscalars("length", "scale", "noise")
+        self.inputs = [self.points, self.observed, self.length, self.scale, self.noise]
+        self.arrays: list[Any] = [numbers(count, 2), numbers(count), 0.9, 1.3, 0.4]
+        own = covariance(self.points, self.points, self.length, self.scale)
+        self.covariance = own + self.noise**2 * pt.eye(self.points.shape[0])
+        self.root = pt.linalg.cholesky(self.covariance)
+
+    def log_likelihood(self) -> Any:
+        whitened = pt.linalg.solve_triangular(self.root, self.observed, lower=True)
+        half_log_det = pt.log(pt.diagonal(self.root)).sum()
+        constant = 0.5 * self.observed.shape[0] * np.log(2 * np.pi)
+        return -0.5 * (whitened**2).sum() - half_log_det - constant
+
+
+@SIZES
+def test_gaussian_process_mean_and_variance(size: int | None) -> None:
+    process = Process(size)
+    new = tensor("new", None, 2)
+    cross = covariance(process.points, new, process.length, process.scale)
+    weights = pt.linalg.cho_solve((process.root, True), process.observed)
+    mean = cross.T @ weights
+    explained = pt.linalg.solve_triangular(process.root, cross, lower=True)
+    variance = process.scale**2 - (explained**2).sum(axis=0)
+    found = check([*process.inputs, new], [mean, variance], [*process.arrays, numbers(4, 2)])
+    assert ("Loop" in found) == (size != 5)
+
+
+@SIZES
+def test_gaussian_process_likelihood_and_its_gradient(size: int | None) -> None:
+    process = Process(size)
+    likelihood = process.log_likelihood()
+    gradients = pt.grad(likelihood, [process.length, process.scale, process.noise])
+    check(process.inputs, [likelihood, *gradients], process.arrays, 1e-8)
+
+
+@SIZES
+def test_normal_density_by_solve_and_determinant(size: int | None) -> None:
+    x, sigma = tensor("x", size), tensor("sigma", size, size)
+    _, log_det = pt.linalg.slogdet(sigma)
+    density = -0.5 * (x @ pt.linalg.solve(sigma, x, b_ndim=1) + log_det)
+    count = size or 6
+    check([x, sigma], [density], [numbers(count), definite(count)])
+
+
+@SIZES
+def test_solve_and_the_gradient_that_reuses_its_factors(size: int | None) -> None:
+    a, b = tensor("a", size, size), tensor("b", size)
+    x = pt.linalg.solve(a, b, b_ndim=1)
+    cost = (x**2).sum()
+    count = size or 6
+    check([a, b], [x, *pt.grad(cost, [a, b])], [numbers(count, count), numbers(count)], 1e-7)
+
+
+@SIZES
+def test_symmetric_solves_with_one_matrix(size: int | None) -> None:
+    a, b, c = tensor("a", size, size), tensor("b", size, 2), tensor("c", size)
+    first = pt.linalg.solve(a, b, assume_a="pos")
+    second = pt.linalg.solve(a, c, assume_a="pos", b_ndim=1)
+    count = size or 6
+    check([a, b, c], [first, second], [definite(count), numbers(count, 2), numbers(count)])
+
+
+def test_ridge_regression_by_inverse() -> None:
+    x, y = tensor("x", None, 3), tensor("y", None)
+    coefficients = pt.linalg.inv(x.T @ x + 0.1 * pt.eye(3)) @ x.T @ y
+    found = check([x, y], [coefficients], [numbers(20, 3), numbers(20)])
+    assert "Loop" not in found
+
+
+def test_determinants_and_inverses_of_a_batch() -> None:
+    a = tensor("a", None, 4, 4)
+    outputs = [pt.linalg.det(a), pt.linalg.inv(a), pt.linalg.cholesky(a @ a.mT + pt.eye(4))]
+    check([a], outputs, [numbers(3, 4, 4)])
+
+
+def test_batch_of_gaussian_processes() -> None:
+    points, observed = tensor("points", None, 5), tensor("observed", None, 5)
+    distance = points[:, :, None] - points[:, None, :]
+    own = pt.exp(-(distance**2)) + 0.1 * pt.eye(5)
+    root = pt.linalg.cholesky(own)
+    whitened = pt.linalg.solve_triangular(root, observed, lower=True, b_ndim=1)
+    check([points, observed], [(whitened**2).sum(axis=-1)], [numbers(3, 5), numbers(3, 5)])
+
+
+def test_products_of_every_kind() -> None:
+    a, b, t = tensor("a", 3, 4), tensor("b", None, 4), tensor("t", 2, 4, 5)
+    outputs = [
+        a @ b.T,
+        pt.dot(a, t),
+        pt.tensordot(a, t, axes=[[1], [1]]),
+        pt.einsum("ij,bjk->bik", a, t),
+        pt.linalg.kron(a, b),
+        pt.linalg.matrix_power(a @ a.T, 3),
+        pt.linalg.norm(a),
+        pt.outer(a[0], b[0]),
+        pt.diagonal(a @ a.T).sum(),
+    ]
+    check([a, b, t], outputs, [numbers(3, 4), numbers(3, 4), numbers(2, 4, 5)])
+
+
+@pytest.mark.parametrize("size", [3, 11])
+def test_what_pytensor_raises_for_is_nan_in_a_model(size: int) -> None:
+    a, b = tensor("a", size, size), tensor("b", size, 1)
+    singular = np.ones((size, size))
+    outputs = [pt.linalg.cholesky(a), pt.linalg.solve(a, b), pt.linalg.inv(a)]
+    found = run_model(export_graph([a, b], outputs), singular, numbers(size, 1))
+    assert all(np.isnan(result).all() for result in found)
+
+
+def test_blas_calls_drop_what_a_factor_of_zero_multiplies() -> None:
+    blas = pytest.importorskip("pytensor.tensor.blas")
+    z, x, y, beta = pt.dmatrix("z"), pt.dmatrix("x"), pt.dmatrix("y"), pt.dscalar("beta")
+    one = pt.constant(1.0, dtype="float64")
+    model = export(
+        pytensor.function([z, x, y, beta], blas.gemm_no_inplace(z, one, x, y, beta), mode=RAW)
+    )
+    arrays = [np.full((2, 4), np.nan), numbers(2, 3), numbers(3, 4)]
+    (dropped,) = run_model(model, *arrays, np.asarray(0.0))
+    np.testing.assert_allclose(dropped, arrays[1] @ arrays[2], rtol=1e-12)
+    (kept,) = run_model(model, *arrays, np.asarray(0.5))
+    assert np.isnan(kept).all()

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from pytensor import function as compiled  # type: ignore[attr-defined]
 from pytensor.compile.mode import Mode
-from pytensor.compile.sharedvalue import shared
+from pytensor.compile.sharedvalue import SharedVariable, shared
 from pytensor.configdefaults import config
 from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.traversal import graph_inputs
 from pytensor.tensor.basic import constant
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.type import tensor
@@ -51,7 +52,13 @@ class Graph:
 
     def captured(self) -> Captured:
         """Return it for export, without a rewrite: every op stays as it is."""
-        graph = FunctionGraph([*self.inputs, *self.shared], list(self.outputs), clone=False)
+        others = [
+            leaf
+            for leaf in graph_inputs(self.outputs)
+            if isinstance(leaf, SharedVariable) and leaf not in self.shared
+        ]
+        inputs = [*self.inputs, *self.shared, *dict.fromkeys(others)]
+        graph = FunctionGraph(inputs, list(self.outputs), clone=False)
         return capture(graph)
 
     def evaluate(self, feeds: Sequence[Feed]) -> list[list[Array] | Exception]:

@@ -12,6 +12,7 @@ from onnx import ModelProto
 
 from onnx_mapper.conformance.cases import STATIC, Case, Exempt
 from onnx_mapper.conformance.compare import compare
+from onnx_mapper.conformance.draws import as_declared, difference, draws, noise_for
 from onnx_mapper.conformance.feeds import Feed
 from onnx_mapper.conformance.graphs import Graph
 from onnx_mapper.conformance.items import Item
@@ -102,6 +103,8 @@ class Prepared:
             return self._check_refusal(table, self.item.refuse.says)
         if self.item.case is None:
             return Outcome(FAILED, self.item.problem)
+        if draws(self.item.row):
+            return self._check_draws(table)
         outcome = Outcome(PASSED)
         for batch, distances in zip(self.batches, self._distances, strict=True):
             try:
@@ -119,6 +122,30 @@ class Prepared:
                 deviating=outcome.deviating + found.deviating,
             )
         return outcome
+
+    def _check_draws(self, table: Table) -> Outcome:
+        """Check that draws are refused, and if they take their numbers as inputs, distributed alike."""
+        opset = self.item.setting.opset
+        for batch in self.batches:
+            refused = self._check_refusal(table, "random=")
+            if refused.status != PASSED:
+                return refused
+            try:
+                model = build_with(table, batch.captured, opset, "keep", {}, "input").model
+                noise = noise_for(model, self.item.seed)
+                session = _session(model.SerializeToString(deterministic=True))
+                problem = "" if noise else "the model has no input for random numbers"
+                for trial in batch.trials(False):
+                    feed = as_declared(model, {**trial.feed, **noise})
+                    results = session.run(None, feed)
+                    assert not isinstance(trial.expected, Exception)
+                    for found, expected in zip(results, trial.expected, strict=True):
+                        problem = problem or difference(np.asarray(found), expected)
+            except Exception as error:
+                problem = f"{type(error).__name__}: {_first_line(error)}"
+            if problem:
+                return Outcome(FAILED, problem, graph=batch.graph, feed=batch.feeds[0])
+        return Outcome(PASSED)
 
     def _check_refusal(self, table: Table, says: str) -> Outcome:
         batch = self.batches[0]

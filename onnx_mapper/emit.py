@@ -126,7 +126,7 @@ class GraphBuilder:
     # Names
 
     def fresh_name(self, hint: str) -> str:
-        """Return a name that nothing in this graph has: the hint itself, or hint_1, hint_2 …"""
+        """Return a name that nothing in this graph has: the hint itself, or a numbered one."""
         name = hint
         while name in self._taken:
             self._counts[hint] = self._counts.get(hint, 0) + 1
@@ -270,7 +270,7 @@ class GraphBuilder:
         schema = schema_of(op_type, self.opset)
         bindings = {}
         for position, tensor in enumerate(tensors):
-            variable = formal(op_type, schema, position)[0]
+            variable = formal(schema, position)[0]
             bindings[variable] = tensor if isinstance(tensor, str) else tensor.dtype
         return self._runs(op_type, schema, bindings)
 
@@ -285,7 +285,7 @@ class GraphBuilder:
             raise StaticError(
                 f"{op_type} takes {schema.min_input} to {schema.max_input} inputs, not {len(inputs)}"
             )
-        formals = [formal(op_type, schema, position) for position in range(len(inputs))]
+        formals = [formal(schema, position) for position in range(len(inputs))]
         dtypes: dict[str, str] = {}
         for (variable, homogeneous), item in zip(formals, inputs, strict=True):
             if isinstance(item, Value) and homogeneous:

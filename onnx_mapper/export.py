@@ -375,9 +375,9 @@ def _leave(
         ports.append(Port(output.name, value.dtype, tuple(shape or ())))
     for variable, value in values.items():
         named = variable.name and variable.owner is not None
-        if named and isinstance(value, Value) and value.name in computed:
-            if not builder.is_renamed(value):
-                builder.rename(value, builder.fresh_name(variable.name))
+        is_computed = isinstance(value, Value) and value.name in computed
+        if named and is_computed and not builder.is_renamed(value):
+            builder.rename(value, builder.fresh_name(variable.name))
     return ports
 
 
@@ -386,8 +386,10 @@ def _warn(narrowed: Sequence[Narrowed]) -> None:
     for entry in narrowed:
         key = (
             f"{entry.source.op} ({entry.source.row})",
-            f"{entry.op_type} has no {entry.from_dtype} kernel in ONNX Runtime and computes in "
-            f"{entry.to_dtype}",
+            (
+                f"{entry.op_type} has no {entry.from_dtype} kernel in ONNX Runtime and computes "
+                f"in {entry.to_dtype}"
+            ),
         )
         seen[key] = seen.get(key, 0) + 1
     for (op, what), count in seen.items():

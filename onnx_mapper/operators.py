@@ -30,7 +30,7 @@ def schema_of(op_type: str, opset: int) -> OpSchema:
         raise StaticError(f"{op_type} is no ONNX operator at opset {opset}") from None
 
 
-def formal(op_type: str, schema: OpSchema, position: int) -> tuple[str, bool]:
+def formal(schema: OpSchema, position: int) -> tuple[str, bool]:
     """Return the type variable of an input, and whether its repetitions share one dtype."""
     parameter = schema.inputs[min(position, len(schema.inputs) - 1)]
     return parameter.type_str, parameter.is_homogeneous

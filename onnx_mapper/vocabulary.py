@@ -203,7 +203,7 @@ def filled(n: int, item: Any) -> Vector:
 
 
 def span(*bounds: int) -> Vector:
-    """Vector of consecutive integers: span(stop), span(start, stop) or span(start, stop, step)."""
+    """Integers from a start (0) up to a stop, which is left out, in steps (of 1)."""
     numbers = range(*bounds)
     if len(numbers) > LONGEST_VECTOR:
         raise ValueError(f"can't make a vector of {len(numbers)} items")
@@ -285,7 +285,7 @@ def backwards(v: Any) -> Vector:
 
 
 def pairs(*vs: Any) -> Vector:
-    """Items of vectors of one length, side by side: pairs, triples …"""
+    """Items of vectors of one length, side by side: pairs, triples and so on."""
     return Vector(Vector(items) for items in zip(*map(_vector, vs), strict=True))
 
 

@@ -27,7 +27,8 @@ def run_model(model: ModelProto, *arrays: Any) -> list[np.ndarray]:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     names = [port.name for port in model.graph.input]
-    return [np.asarray(a) for a in session.run(None, dict(zip(names, arrays, strict=False)))]
+    feed = {name: np.asarray(array) for name, array in zip(names, arrays, strict=False)}
+    return [np.asarray(a) for a in session.run(None, feed)]
 
 
 def assert_same(

@@ -60,7 +60,7 @@ def test_unknown_sizes_are_carried_and_vanish_times_zero() -> None:
     assert evaluate("0 * (n - 1)", n=size) == 0
     assert evaluate("known([1, n])", n=size) is False
     assert evaluate("[n, 2] * 2", n=size)[1] == 4
-    with pytest.raises(RowError, match="size 2 of kernel.*can't be tested"):
+    with pytest.raises(RowError, match=r"size 2 of kernel.*can't be tested"):
         evaluate("1 if n else 2", n=size)
     with pytest.raises(RowError, match=r"size 2 of kernel.*'>'"):
         evaluate("n > 1", n=size)

@@ -174,7 +174,7 @@ def test_the_design_example_of_an_error(tmp_path: Path) -> None:
 
 
 def test_one_class_in_two_rows_needs_choose(tmp_path: Path) -> None:
-    with pytest.raises(RowError, match="is mapped at .* too: give each row a `choose`"):
+    with pytest.raises(RowError, match=r"is mapped at .* too: give each row a `choose`"):
         load(tmp_path, GOOD + GOOD)
 
 

@@ -109,16 +109,17 @@ def coverage_page(table: Table) -> str:
     counts = Counter(entry.state for entry in entries)
     lines = [GENERATED + f"# PyTensor {version}: every Op class\n"]
     lines.append("| | classes |\n|---|---|")
-    for state in ("converts", "refused", "unknown"):
-        lines.append(f"| {state} | {counts[state]} |")
+    lines.extend(f"| {state} | {counts[state]} |" for state in ("converts", "refused", "unknown"))
     lines.append(f"| all | {len(entries)} |\n")
     lines.append("PyTensor's own backends, for comparison: classes that they convert (Numba's")
     lines.append("object-mode fallback not counted).\n")
     lines.append("| backend | classes | of |\n|---|---|---|")
     with BACKENDS.open(encoding="utf-8", newline="") as file:
-        for entry in csv.DictReader(file):
-            if entry["line"] == version:
-                lines.append(f"| {entry['backend']} | {entry['converts']} | {entry['classes']} |")
+        lines.extend(
+            f"| {entry['backend']} | {entry['converts']} | {entry['classes']} |"
+            for entry in csv.DictReader(file)
+            if entry["line"] == version
+        )
     lines.append("\n| Op | state | row | reason |\n|---|---|---|---|")
     lines.extend(f"| `{e.path}` | {e.state} | {e.row} | {e.reason} |" for e in entries)
     return "\n".join(lines) + "\n"

@@ -33,7 +33,9 @@ def noise_for(model: ModelProto, seed: int) -> dict[str, Array]:
         if text is None:
             continue
         dims = [dim.dim_value for dim in port.type.tensor_type.shape.dim]
-        found[port.name] = _evenly(generator, dims, ndtri if text.startswith("standard n") else None)
+        found[port.name] = _evenly(
+            generator, dims, ndtri if text.startswith("standard n") else None
+        )
     return found
 
 

@@ -97,7 +97,7 @@ def _read(path: Path) -> MappingFile:
 
 
 @cache
-def _read_once(path: Path, changed: int) -> MappingFile:
+def _read_once(path: Path, changed: int) -> MappingFile:  # noqa: ARG001 - a changed file is read anew
     return read_mapping_file(path)
 
 

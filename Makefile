@@ -52,16 +52,18 @@ format: $(call stamp,$(LINE))
 	$(call bin,$(LINE))/ruff format .
 	$(call bin,$(LINE))/ruff check --fix .
 
-generated: $(call stamp,2.36.2)
+generated: $(LINES:%=.venv/pytensor-%/.installed)
 	@set -e; for tool in tools/generate_*.py; do \
 	  echo "$$tool"; $(call flags,2.36.2) $(call bin,2.36.2)/python "$$tool"; \
 	done
+	@echo 'tools/generate_docs.py on PyTensor 3.0.7'
+	@$(call flags,3.0.7) $(call bin,3.0.7)/python tools/generate_docs.py
 
 # Every file of the checkout is summed before and after, so this needs no clean work tree.
 sums = git ls-files -z --cached --others --exclude-standard > .cache/files \
   && { xargs -0 cksum < .cache/files 2>/dev/null || true; } | LC_ALL=C sort -u
 
-generated-check: $(call stamp,2.36.2)
+generated-check: $(LINES:%=.venv/pytensor-%/.installed)
 	@mkdir -p .cache
 	@$(sums) > .cache/sums-before
 	@$(MAKE) --no-print-directory generated

@@ -37,18 +37,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+_asked = pytest.StashKey[set[Path]]()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Add the mapping files to what pytest collects."""
+    config.stash[_asked] = set()
     for path in map(Path, config.getoption("--onnx-mapper-rows")):
         files = [path] if path.is_file() else sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
         if not files:
             raise pytest.UsageError(f"--onnx-mapper-rows: {path} holds no .yaml file")
         config.args.extend(map(str, files))
+        config.stash[_asked].update(file.resolve() for file in files)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> RowsFile | None:
     """Collect a mapping file that was asked for by name."""
-    if file_path.suffix not in (".yaml", ".yml") or not parent.session.isinitpath(file_path):
+    if file_path.suffix not in (".yaml", ".yml"):
+        return None
+    asked = file_path.resolve() in parent.config.stash[_asked]
+    if not asked and not parent.session.isinitpath(file_path):
         return None
     if not _ENTRY.search(file_path.read_text(encoding="utf-8", errors="replace")):
         return None

@@ -370,8 +370,12 @@ def _named(
     ):
         what = f"output {position}"
         origin = origins[position] if position < len(origins) else variable
+        repeated = wanted in taken and taken[wanted].startswith("output")
         if wanted and not explicit and id(origin) in met:
             final = invent(f"{wanted}_output", what)
+        elif wanted and not explicit and repeated:
+            # PyTensor itself names results, and gives two means one name.
+            final = invent(wanted, what)
         elif wanted:
             final = claim(wanted, what)
             met.add(id(origin))

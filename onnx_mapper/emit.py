@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, helper
+from onnx.checker import ValidationError
 from onnx.defs import OpSchema
 from onnx.numpy_helper import from_array
 from onnx.shape_inference import InferenceError, infer_node_outputs
@@ -425,7 +426,7 @@ class GraphBuilder:
                 opset_imports=self._opset_ids,
                 ir_version=self.ir_version,
             )
-        except (InferenceError, RuntimeError, ValueError) as error:
+        except (InferenceError, ValidationError, RuntimeError, ValueError) as error:
             listed = ", ".join(f"{v.dtype}{list(v.shape or ())}" for v in given.values())
             text = str(error).splitlines()[0]
             raise StaticError(f"ONNX does not take {op_type}({listed}): {text}") from None

@@ -109,9 +109,17 @@ class Engine:
         nodes: The model under construction.
         dtypes: What becomes of float64.
         random: What rows may do about draws: "refuse" or "input".
+        equal_sizes: Is told which open sizes are broadcast together.
     """
 
-    def __init__(self, table: Table, nodes: Nodes, dtypes: Dtypes, random: str = "refuse") -> None:
+    def __init__(
+        self,
+        table: Table,
+        nodes: Nodes,
+        dtypes: Dtypes,
+        random: str,
+        equal_sizes: EqualSizes,
+    ) -> None:
         self.table = table
         self.nodes = nodes
         self.dtypes = dtypes
@@ -120,7 +128,7 @@ class Engine:
         self._used_generators: list[Generator] = []
         self.refusals: list[Refusal] = []
         self.rows_used: dict[str, int] = {}
-        self.equal_sizes = EqualSizes()
+        self.equal_sizes = equal_sizes
         self._clean_graphs: dict[int, tuple[Any, Any]] = {}
 
     def run(self, captured: Captured, known: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -259,6 +267,7 @@ class Engine:
             "excess": partial(self._excess, site),
             "noise": partial(self._noise, site),
             "applied": partial(self._applied, site),
+            "repeated": partial(self._repeated, site),
             "takes_batches": self._takes_batches,
         }
         scope = Scope(names, self.table.language, self.nodes, answers, limit=Limit())
@@ -398,10 +407,7 @@ class Engine:
 
     def _delegated(self, op: Any, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:
         given = self._current_inputs(row, scope, site)
-        if row.batch is None:
-            return self.apply(Site(op, given, _rankless(site.outputs), site.depth + 1))
-        batch = row.batch.evaluate(scope)
-        return self.apply(Site(op, given, site.outputs, site.depth + 1, batch))
+        return self.apply(Site(op, given, _rankless(site.outputs), site.depth + 1))
 
     def _applied(self, site: Site, op: Any, given: Any, dropped: Any) -> Vector:
         """Map an op that gives what this one gives, without that many leading axes."""
@@ -410,6 +416,10 @@ class Engine:
             for t in site.outputs
         )
         return Vector(self.apply(Site(op, tuple(given), outputs, site.depth + 1)))
+
+    def _repeated(self, site: Site, op: Any, given: Any, batch: Any) -> Vector:
+        """Map an op that is repeated over that many leading axes, by a row that takes batches."""
+        return Vector(self.apply(Site(op, tuple(given), site.outputs, site.depth + 1, batch)))
 
     def _takes_batches(self, op: Any) -> bool:
         """Tell whether an op's rows hold for inputs with leading batch axes."""
@@ -452,7 +462,7 @@ class Engine:
     def _noise(self, site: Site, distribution: str, dtype: str, sizes: Any) -> Value:
         """Make an input of the model that takes random numbers."""
         if self.random != "input":
-            raise StaticError("noise is only for random='input'")
+            raise StaticError("noise is made only where `needs` says that random is 'input'")
         if self.nodes.repeated:
             raise RefusedHere(
                 "a draw inside a loop needs other random numbers in each step: draw before the "

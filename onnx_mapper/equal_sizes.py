@@ -15,7 +15,7 @@ class EqualSizes:
 
     Example:
         >>> equal = EqualSizes()
-        >>> equal.names([("x", 2), ("t", 1)])
+        >>> equal.symbols([("x", 2), ("t", 1)])
         {}
     """
 
@@ -41,8 +41,11 @@ class EqualSizes:
             symbol = self._leader[symbol]
         return symbol
 
-    def names(self, inputs: Sequence[tuple[str, int]]) -> dict[AxisOfInput, str]:
-        """Name the axes of inputs whose sizes have met another input's, equal ones alike.
+    def symbols(self, inputs: Sequence[tuple[str, int]]) -> dict[AxisOfInput, str]:
+        """Return the symbol of each axis that has met another input's: equal ones have one.
+
+        An axis that has met none is left out. What more is learned when these symbols are used
+        adds to what is known, so that doing this again and again comes to an end.
 
         Args:
             inputs: Name and rank of each input.
@@ -50,10 +53,15 @@ class EqualSizes:
         groups: dict[str, list[AxisOfInput]] = {}
         for name, rank in inputs:
             for axis in range(rank):
-                groups.setdefault(self._find(f"{name}:{axis}"), []).append((name, axis))
+                groups.setdefault(self._find(_symbol(name, axis)), []).append((name, axis))
         return {
-            member: "{}_{}".format(*group[0])
+            member: _symbol(*group[0])
             for group in groups.values()
             if len(group) > 1
             for member in group
         }
+
+
+def _symbol(name: str, axis: int) -> str:
+    """Return the symbol that the size of an input's axis has as long as it has met no other."""
+    return f"{name}:{axis}"

@@ -15,7 +15,7 @@ from onnx import ModelProto
 from onnx_mapper.capture import Captured, capture, capture_variables
 from onnx_mapper.emit import GraphBuilder, Narrowed
 from onnx_mapper.engine import Dtypes, Engine, Generator, is_generator, is_tensor_type
-from onnx_mapper.equal_sizes import AxisOfInput
+from onnx_mapper.equal_sizes import AxisOfInput, EqualSizes
 from onnx_mapper.errors import InvalidRequest, PrecisionWarning, Refusal, Refused, gather_refusals
 from onnx_mapper.finish import Dimension, Port, check_target, finish, save
 from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, ir_version_of
@@ -215,14 +215,15 @@ def build_with(
         *(parameter.name for parameter in captured.parameters),
         *(output.name for output in captured.outputs),
     ]
+    equal_sizes = EqualSizes()
     equal: Mapping[AxisOfInput, str] = {}
     while True:
         builder = GraphBuilder(opset, ir_version_of(opset), frozenset(names))
-        engine = Engine(table, builder, dtypes, random)
+        engine = Engine(table, builder, dtypes, random, equal_sizes)
         known, ports = _enter(captured, builder, engine, dims, equal)
         values = engine.run(captured, known)
-        learned = engine.equal_sizes.names([(port.name, len(port.dims)) for port in ports])
-        if engine.refusals or builder.has_branches or not set(learned) - set(equal):
+        learned = equal_sizes.symbols([(port.name, len(port.dims)) for port in ports])
+        if engine.refusals or builder.has_branches or learned == equal:
             break
         equal = learned
     if engine.refusals:

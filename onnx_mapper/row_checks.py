@@ -189,8 +189,6 @@ def formulas_of(row: Row) -> Iterator[Formula]:
     yield from (need.condition for need in row.needs)
     yield from (formula for _, formula in row.promote)
     yield from (formula for _, formula in row.let)
-    if row.batch:
-        yield row.batch
     if row.finish:
         yield row.finish
     for attribute in row.attributes:

@@ -162,7 +162,6 @@ class _Reader:
             inline=entry.get("inline"),
             delegate=entry.get("delegate"),
             unfuse=entry.get("unfuse"),
-            batch=self.formula(entry["batch"], "batch") if "batch" in entry else None,
             batched=entry.get("batched", False),
             finish=self.formula(entry["finish"], "finish") if "finish" in entry else None,
             refuse=entry.get("refuse"),

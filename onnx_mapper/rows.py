@@ -146,7 +146,6 @@ class Row:
         inline: The attribute that holds an inner graph, which takes the op's place.
         delegate: The attribute that holds another op, whose row takes over.
         unfuse: The attribute that holds the step of a reduction, fused with elementwise ops.
-        batch: How many leading axes the delegated op is repeated over.
         batched: Whether the body also holds for inputs with leading batch axes.
         finish: Applied to each result of a delegated or inlined op, as `result`.
         refuse: Why the op can't be expressed at all.
@@ -174,7 +173,6 @@ class Row:
     inline: str | None = None
     delegate: str | None = None
     unfuse: str | None = None
-    batch: Formula | None = None
     batched: bool = False
     finish: Formula | None = None
     refuse: str | None = None

@@ -19,9 +19,9 @@ from onnx_mapper.value import OpenSize, TensorType, Value, dimensions
 
 CONSTANTS: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
 
-QUESTIONS = frozenset(
-    {"runs", "constant", "like", "inner", "excess", "noise", "applied", "takes_batches"}
-)
+QUESTIONS = frozenset({
+    "runs", "constant", "like", "inner", "excess", "noise", "applied", "repeated", "takes_batches",
+})  # fmt: skip
 
 
 def _typed(value: Any) -> Value | TensorType:

@@ -78,10 +78,6 @@ class Process:
         return -0.5 * (whitened**2).sum() - half_log_det - constant
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="Exported together, mean and variance differ from PyTensor; each alone agrees. Open.",
-)
 @SIZES
 def test_gaussian_process_mean_and_variance(size: int | None) -> None:
     process = Process(size)

@@ -123,9 +123,8 @@ def test_survivors_are_shown_as_a_diff(tmp_path):
     found = verdicts(tmp_path, ROWS % "[]")["rows.yaml::Sqr"]
     assert {verdict.label: verdict.status for verdict in found.verdicts} == {
         "promote: dropped": SURVIVED,
-        "promote: dtype(out) => out": KILLED,
         "onnx: Mul(x, x) => Div(x, x)": KILLED,
-    } or {v.status for v in found.verdicts} == {KILLED, SURVIVED}
+    }
     (survivor,) = found.of(SURVIVED)
     assert survivor.label == "promote: dropped"
     assert "-promote: dtype(out)" in survivor.diff
@@ -152,10 +151,8 @@ def test_what_a_row_says_of_its_mutants_is_checked(entries, statuses, tmp_path):
 def test_definitions_are_lied_about_where_rows_use_them(tmp_path):
     found = verdicts(tmp_path, ROWS % "[]")
     assert "rows.yaml::doubled(x)" not in found  # no case adds a single number
-    survivors = {verdict.label for verdict in found["rows.yaml::Add"].of(SURVIVED)}
-    assert "onnx: doubled(xs[0]) if count(xs) == 1 else Add(xs[0], Add(xs[1], xs[2])) if " in {
-        label[:79] for label in survivors
-    } or any("doubled" in label for label in survivors)
+    survivors = [verdict.label for verdict in found["rows.yaml::Add"].of(SURVIVED)]
+    assert "onnx: 0 => 1" in survivors  # of doubled(xs[0])
 
 
 @pytest.mark.parametrize(
@@ -177,19 +174,21 @@ def test_every_lie_about_a_verb_is_noticed(verb, tmp_path):
     assert f"attributes/{verb}: ignored" in labels
 
 
-@pytest.mark.xfail(strict=False, reason="0 * extent => 0 // extent survives. Open.")
 def test_convolution_kills_every_mutant(tmp_path):
     from test_conformance_planted import CONVOLUTION, needs_conv2d
 
     if needs_conv2d.args[0]:
         pytest.skip("no AbstractConv2d here")
     (found,) = verdicts(tmp_path, CONVOLUTION).values()
-    assert {verdict.label for verdict in found.of(SURVIVED)} == {"attributes/convdim: ignored"}
+    assert {verdict.label for verdict in found.of(SURVIVED)} == {
+        "attributes/convdim: ignored",  # the class has no other number of axes
+        "attributes/border_mode/table/valid: 0 * extent => 0 // extent",  # 0 in both
+    }
     assert len(found.of(KILLED)) >= 30
 
 
 def test_a_mark_is_the_same_in_every_process():
-    assert mark_of("conv.yaml:2 AbstractConv2d", "extent // 2") == 5353563205834203583 or True
+    assert mark_of("conv.yaml:2 AbstractConv2d", "extent // 2") == 5371346589484873155
 
 
 class Steps:
@@ -204,7 +203,7 @@ class Steps:
     def step(self, position):
         kind = self.kinds[position]
         if kind == "crash":
-            os.kill(os.getpid(), signal.SIGFPE)
+            os.kill(os.getpid(), signal.SIGKILL)
         if kind == "hang":
             time.sleep(60)
         return kind
@@ -217,7 +216,7 @@ def test_a_crash_ends_one_step_only(workers):
     assert found[0, 0] == "a"
     assert found[0, 2] == "b"
     assert found[2, 1] == "c"
-    assert found[0, 1] == found[3, 0] == Died("its process ended with SIGFPE")
+    assert found[0, 1] == found[3, 0] == Died("its process ended with SIGKILL")
     assert found[2, 0] == Died("it took more than 2 seconds")
 
 

@@ -1,85 +1,170 @@
-"""Graphs that draw random numbers: refused by default, or computed from base noise that is an input.
-
-The oracle is SciPy's quantile function of each distribution: what a draw is for a given uniform
-number. PyTensor's own draws can't be one, as no model repeats NumPy's generator.
-"""
+"""Graphs that draw random numbers: refused, or with the random numbers as inputs of the model."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-import scipy.stats as st
-from helpers import RAW, run_model
+from helpers import run_model
+from pytensor.tensor.random.utils import RandomStream
+from scipy import stats
 
-from onnx_mapper import Refused, export
+from onnx_mapper import InvalidRequest, Refused, export, export_graph
 
-U = np.array([0.02, 0.11, 0.31, 0.5, 0.62, 0.87, 0.985])
-Z = st.norm.ppf(U)
+U = np.concatenate([[1e-12, 0.2500001], np.linspace(0.01, 0.99, 20), [1 - 1e-12]])
+Z = stats.norm.ppf(U)
 
-DRAWS: dict[str, tuple[Any, Any]] = {
-    "normal": (lambda r: r.normal(1.5, 2.5, size=7), st.norm(1.5, 2.5)),
-    "halfnormal": (lambda r: r.halfnormal(1.5, 2.5, size=7), None),
-    "lognormal": (lambda r: r.lognormal(0.5, 0.75, size=7), st.lognorm(0.75, scale=np.exp(0.5))),
-    "uniform": (lambda r: r.uniform(-1.5, 2.5, size=7), st.uniform(-1.5, 4.0)),
-    "exponential": (lambda r: r.exponential(2.5, size=7), st.expon(scale=2.5)),
-    "weibull": (lambda r: r.weibull(1.7, size=7), st.weibull_min(1.7)),
-    "pareto": (lambda r: r.pareto(1.7, 2.5, size=7), st.pareto(1.7, scale=2.5)),
-    "laplace": (lambda r: r.laplace(1.5, 2.5, size=7), st.laplace(1.5, 2.5)),
-    "logistic": (lambda r: r.logistic(1.5, 2.5, size=7), st.logistic(1.5, 2.5)),
-    "gumbel": (lambda r: r.gumbel(1.5, 2.5, size=7), st.gumbel_r(1.5, 2.5)),
-    "cauchy": (lambda r: r.cauchy(1.5, 2.5, size=7), st.cauchy(1.5, 2.5)),
-    "halfcauchy": (lambda r: r.halfcauchy(1.5, 2.5, size=7), st.halfcauchy(1.5, 2.5)),
-    "triangular": (lambda r: r.triangular(-1.0, 0.5, 4.0, size=7), st.triang(0.3, -1.0, 5.0)),
+Quantile = Callable[..., Any]
+DRAWS: dict[str, tuple[tuple[float, ...], bool, Quantile]] = {
+    "normal": ((1.5, 2.5), True, lambda u, a, b: stats.norm.ppf(u, a, b)),
+    "halfnormal": ((1.5, 2.5), True, lambda u, a, b: a + b * np.abs(Z)),
+    "lognormal": ((0.5, 0.25), True, lambda u, a, b: stats.lognorm.ppf(u, b, scale=np.exp(a))),
+    "uniform": ((1.5, 2.5), False, lambda u, a, b: stats.uniform.ppf(u, a, b - a)),
+    "exponential": ((1.5,), False, lambda u, a: stats.expon.ppf(u, scale=a)),
+    "truncexpon": ((1.5, 0.5, 2.0), False, lambda u, a, b, c: stats.truncexpon.ppf(u, a, b, c)),
+    "weibull": ((1.5,), False, lambda u, a: stats.weibull_min.ppf(u, a)),
+    "pareto": ((1.5, 2.5), False, lambda u, a, b: stats.pareto.ppf(u, a, scale=b)),
+    "laplace": ((1.5, 2.5), False, lambda u, a, b: stats.laplace.ppf(u, a, b)),
+    "logistic": ((1.5, 2.5), False, lambda u, a, b: stats.logistic.ppf(u, a, b)),
+    "gumbel": ((1.5, 2.5), False, lambda u, a, b: stats.gumbel_r.ppf(u, a, b)),
+    "cauchy": ((1.5, 2.5), False, lambda u, a, b: stats.cauchy.ppf(u, a, b)),
+    "halfcauchy": ((1.5, 2.5), False, lambda u, a, b: stats.halfcauchy.ppf(u, a, b)),
+    "triangular": ((1.0, 2.0, 5.0), False, lambda u, a, b, c: stats.triang.ppf(u, 0.25, a, 4.0)),
+    "bernoulli": ((0.3,), False, lambda u, a: stats.bernoulli.ppf(u, a)),
+    "geometric": ((0.3,), False, lambda u, a: stats.geom.ppf(u, a)),
+    "integers": ((-3, 7), False, lambda u, a, b: stats.randint.ppf(u, a, b)),
 }
 
 
-def drawing(build: Any) -> Any:
-    stream = pt.random.RandomStream(7)
-    return pytensor.function([], build(stream), mode=RAW)
-
-
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("name", DRAWS)
-def test_a_draw_is_the_quantile_of_its_noise(name: str) -> None:
-    build, distribution = DRAWS[name]
-    model = export(drawing(build), random="input")
-    (port,) = model.graph.input
-    normal = any("standard normal" in entry.value for entry in model.metadata_props)
-    (found, *_) = run_model(model, Z if normal else U)
-    expected = distribution.ppf(U) if distribution else 1.5 + 2.5 * np.abs(Z)
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
-    documented = {entry.key: entry.value for entry in model.metadata_props}
-    assert any(port.name in key or port.name in value for key, value in documented.items())
+def test_a_draw_is_the_quantile_of_its_noise(name: str, known: bool, compiled: bool) -> None:
+    """SciPy's quantile functions are what each draw is compared with, far into the tails."""
+    values, normal, quantile = DRAWS[name]
+    dtype = "int64" if name == "integers" else "float64"
+    parameters = [pt.tensor(f"p{i}", dtype=dtype, shape=(None,)) for i in range(len(values))]
+    arrays = [np.full(U.size, value, dtype) for value in values]
+    stream = RandomStream(3)
+    if known:
+        draw = getattr(stream, name)(*values, size=U.size)
+        parameters, arrays = [], []
+    else:
+        draw = getattr(stream, name)(*parameters)
+    draw.name = "draw"
+    model = (
+        export(pytensor.function(parameters, draw), random="input")
+        if compiled
+        else export_graph(parameters, [draw], random="input")
+    )
+    assert [port.name for port in model.graph.input] == [p.name for p in parameters] + [
+        "draw_noise"
+    ]
+    assert len(model.graph.output) == 1
+    (found,) = run_model(model, *arrays, Z if normal else U)
+    assert found.dtype == draw.type.dtype
+    np.testing.assert_allclose(found, quantile(U, *values), rtol=2e-4 if "cauchy" in name else 1e-9)
 
 
-def test_bernoulli_and_integers() -> None:
-    for build, expected in (
-        (lambda r: r.bernoulli(0.3, size=7), st.bernoulli(0.3).mean()),
-        (lambda r: r.integers(2, 9, size=7), 5.0),
-    ):
-        model = export(drawing(build), random="input")
-        noise = (np.arange(7) + 0.5) / 7
-        (found, *_) = run_model(model, noise.astype(_input_dtype(model)))
-        assert found.dtype == np.int64
-        assert abs(found.mean() - expected) < 0.15
+def test_categories() -> None:
+    p = pt.dmatrix("p")
+    model = export_graph([p], [RandomStream(1).categorical(p)], random="input")
+    odds = np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25], [0.5, 0.25, 0.25]])
+    assert run_model(model, odds, np.array([0.25, 0.8, 0.3]))[0].tolist() == [1, 2, 0]
 
 
-def _input_dtype(model: Any) -> Any:
-    from onnx import helper
-
-    (port,) = model.graph.input
-    return helper.tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type)
-
-
-@pytest.mark.parametrize("name", DRAWS)
-def test_drawing_is_refused_by_default_with_the_way_out(name: str) -> None:
-    with pytest.raises(Refused, match=r'random="input"'):
-        export(drawing(DRAWS[name][0]))
+def test_draws_are_refused_with_the_way_out() -> None:
+    x = pt.dvector("x")
+    stream = RandomStream(5)
+    y = x * stream.normal(size=3) + stream.uniform(size=3)
+    for attempt in (lambda: export_graph([x], [y]), lambda: export(pytensor.function([x], y))):
+        with pytest.raises(Refused, match='random="input"') as caught:
+            attempt()
+        assert len(caught.value.refusals) == 2
 
 
-def test_a_distribution_without_a_closed_quantile_function_is_refused() -> None:
-    with pytest.raises(Refused, match=r"gamma|Gamma"):
-        export(drawing(lambda r: r.gamma(2.0, 1.0, size=3)), random="input")
+def test_draws_without_a_closed_form_are_always_refused() -> None:
+    y = RandomStream(5).gamma(1.0, scale=2.0, size=3)
+    for random in ("refuse", "input"):
+        with pytest.raises(Refused, match="no closed form"):
+            export_graph([], [y], random=random)
+
+
+def test_the_model_says_what_its_noise_is() -> None:
+    x = pt.dvector("x")
+    stream = RandomStream(5)
+    y = x + stream.normal(0, 2, size=x.shape) * stream.uniform(size=(3,))
+    model = export(pytensor.function([x], y), random="input")
+    told = {e.key: e.value for e in model.metadata_props}
+    noises = [port for port in model.graph.input if port.name.startswith("noise")]
+    assert len(noises) == 2
+    for port in noises:
+        assert told[f"onnx_mapper.noise.{port.name}"] == port.doc_string
+    assert sorted(port.doc_string.split(",")[0] for port in noises) == [
+        "standard normal",
+        "uniform between 0 and 1",
+    ]
+    given = {
+        port.name: np.full(3, 0.5) if port in noises else np.arange(3.0)
+        for port in model.graph.input
+    }
+    (found,) = run_model(model, *given.values())
+    np.testing.assert_allclose(found, np.arange(3.0) + 2 * 0.5 * 0.5)
+
+
+def test_noise_of_another_shape_is_an_error() -> None:
+    """Noise that broadcasts would make draws that depend on each other."""
+    x = pt.dvector("x")
+    model = export_graph([x], [x + RandomStream(1).normal(size=x.shape)], random="input")
+    with pytest.raises(Exception, match="Reshape"):
+        run_model(model, np.arange(3.0), np.array([0.5]))
+
+
+def test_a_function_with_updates_of_its_generators() -> None:
+    """The states of generators are no tensors; what else is updated stays an output."""
+    count = pytensor.shared(np.float64(0), name="count")
+    y = RandomStream(1).normal(size=2)
+    model = export(pytensor.function([], y, updates={count: count + 1}), random="input")
+    assert [port.name for port in model.graph.output][-1] == "count_next"
+    assert len(model.graph.output) == 2
+
+
+def test_draws_in_a_branch_and_in_a_loop() -> None:
+    from pytensor.ifelse import ifelse
+
+    x = pt.dmatrix("x")
+    stream = RandomStream(1)
+    branch = ifelse(x[0, 0] > 0, stream.normal(size=3), x[0])
+    model = export_graph([x], [branch], random="input")
+    assert run_model(model, -np.ones((1, 3)), np.zeros(3))[0].tolist() == [-1, -1, -1]
+    with pytest.warns(DeprecationWarning, match="updates"):
+        y, _ = pytensor.scan(lambda row: row + stream.normal(size=3), sequences=[x])
+    with pytest.raises(Refused, match="in each step"):
+        export_graph([x], [y], random="input")
+
+
+def test_two_draws_from_one_state_are_refused() -> None:
+    """PyTensor makes both from the same random numbers; two inputs would be independent."""
+    state = pytensor.shared(np.random.default_rng(1))
+    y = pt.random.normal(0, 1, rng=state) + pt.random.uniform(0, 1, rng=state)
+    with pytest.raises(Refused, match="another draw reads too"):
+        export_graph([], [y], random="input")
+
+
+def test_a_model_with_noise_is_not_verified() -> None:
+    y = RandomStream(1).normal(size=2)
+    with pytest.raises(InvalidRequest, match="can't be compared"):
+        export_graph([], [y], random="input", verify=True)
+
+
+def test_single_precision() -> None:
+    x = pt.dvector("x")
+    y = RandomStream(1).bernoulli(np.float64(0.25), size=4) * x
+    model = export_graph([x], [y], random="input", dtype="float32")
+    assert {port.type.tensor_type.elem_type for port in model.graph.input} == {1}
+    noise = np.array([0.9, 0.1, 0.74, 0.76], "float32")
+    assert run_model(model, np.ones(4, "float32"), noise)[0].tolist() == [1, 0, 0, 1]

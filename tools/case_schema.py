@@ -33,7 +33,7 @@ CHOICE: dict[str, Any] = {
     "opsets": OPSETS,
     "shapes": SHAPES,
 }
-OPERATORS = {"type": "array", "items": {"type": "string", "pattern": r"^[A-Z]\w*$"}}
+OPERATOR = {"type": "string", "pattern": r"^[A-Z]\w*$"}
 EXEMPT: dict[str, Any] = {
     "type": "object",
     "required": ["because"],
@@ -77,19 +77,17 @@ CASE: dict[str, Any] = {
         "avoid": {"type": "array", "items": EXEMPT},
         "expect": {
             "description": "The operators of the models, in order.",
-            "oneOf": [
-                OPERATORS,
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {
-                        "type": "object",
-                        "required": ["nodes"],
-                        "additionalProperties": False,
-                        "properties": {**CHOICE, "nodes": OPERATORS},
-                    },
+            "type": "array",
+            "items": {
+                "if": {"type": "string"},
+                "then": OPERATOR,
+                "else": {
+                    "type": "object",
+                    "required": ["nodes"],
+                    "additionalProperties": False,
+                    "properties": {**CHOICE, "nodes": {"type": "array", "items": OPERATOR}},
                 },
-            ],
+            },
         },
         "tolerance": {
             "type": "object",

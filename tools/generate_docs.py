@@ -57,6 +57,11 @@ def vocabulary_page() -> str:
         lines.append(f"| `{name}({bare})` | {_first_line(function.__doc__)} |")
     lines.append("| `runs('Op', x, …)` | Whether ONNX Runtime has a kernel for these dtypes. |")
     lines.append("| `constant(numbers, dtype)` | A tensor with these numbers. |")
+    lines.append("| `graph(outputs, i=…, x=…)` | A graph for a node's attribute, with inputs. |")
+    lines.append("| `branch(outputs)` | A graph that runs at most once, without inputs. |")
+    lines.append("| `inner(graph, …)` | What an op's inner graph gives for these inputs. |")
+    lines.append("| `excess(x, n)` | By how much the first size of input x exceeds the number n. |")
+    lines.append("| `noise(distribution, dtype, sizes)` | A model input for random numbers. |")
     names = ", ".join(f"`{name}`" for name in CONSTANTS)
     return "\n".join(lines) + f"\n\nConstants: {names}.\n"
 
@@ -174,9 +179,10 @@ _WITHOUT_MEANING = frozenset(
 
 _BASES = frozenset(
     {
-        "AbstractConv", "AbstractConv_gradInputs", "AbstractConv_gradWeights", "BaseAbstractConv",
+        "AbstractConv", "AbstractConv_gradInputs", "AbstractConv_gradWeights",
+        "AbstractRNGConstructor", "BaseAbstractConv",
         "BinaryBitOp", "BinaryScalarOp", "BitOp", "COp", "ExternalCOp", "FixedLogicalComparison",
-        "LogicalComparison", "Op", "OpenMPOp", "RandomVariable", "RNGConsumerOp", "ScalarOp",
+        "LogicalComparison", "Op", "OpenMPOp", "RandomVariable", "RNGConsumerOp", "ScalarOp", "SolveBase",
         "SymbolicOp", "TypeCastingOp", "UnaryBitOp", "UnaryScalarOp", "_NoPythonCOp",
         "_NoPythonExternalCOp", "_NoPythonOp",
     }

@@ -153,10 +153,6 @@ def schema() -> dict[str, Any]:
             "type": "string",
             "description": "The attribute with a reduction's step, fused with elementwise ops.",
         },
-        "batch": {
-            "$ref": "#/definitions/formula",
-            "description": "How many leading axes the delegated op is repeated over.",
-        },
         "batched": {
             "type": "boolean",
             "description": "The body also holds for inputs with leading batch axes.",

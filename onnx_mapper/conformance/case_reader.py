@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from onnx_mapper.conformance.arrays import fits
 from onnx_mapper.conformance.cases import (
     DYNAMIC,
     STATIC,
@@ -22,9 +17,23 @@ from onnx_mapper.conformance.cases import (
     RowCases,
     Tolerance,
 )
-from onnx_mapper.conformance.conditions import FUNCTIONS
-from onnx_mapper.conformance.dtypes import FLOATS, GROUPS, SHORT, expand
+from onnx_mapper.conformance.default_cases import LETTERS, default_cases, is_scalar
+from onnx_mapper.conformance.dtypes import FLOATS, GROUPS, expand
+from onnx_mapper.conformance.exempt_reader import (
+    ALWAYS_NAMED,
+    is_about_installed,
+    read_deviation,
+    read_exempt,
+    with_known_names,
+)
 from onnx_mapper.conformance.graph_language import GraphFormula, parse_graph
+from onnx_mapper.conformance.input_specs import (
+    LETTER,
+    axis_names,
+    free_names,
+    parse_input,
+    same_free_axis,
+)
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.formula import Formula, parse_formula
 from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, OPSETS
@@ -33,15 +42,8 @@ from onnx_mapper.static import DTYPES
 
 SCALAR_DTYPES = (*GROUPS["all"], "float16")
 TESTED_OPSETS = (OLDEST_OPSET, DEFAULT_OPSET, NEWEST_OPSET)
-WAYS = ("input", "constant", "shared")
 MAIN_SIZES = (3, 5, 4, 7, 2, 6)
 EDGE_SIZES = (1, 0)
-DEFAULT_LETTERS = ("T", "U", "V", "W")
-CONSTANTS = (2, 0, -1, 3, 1, 0.5)
-ALWAYS_NAMED = frozenset({"opset", "shapes", "pytensor", "inf", "nan", "pi", "e"})
-
-_INPUT = re.compile(r"^\s*(\w+)\s*(?:\[(.*)\])?\s*$", re.DOTALL)
-_LETTER = re.compile(r"^[A-Z]\w*$")
 
 
 def read_cases(row: Row) -> RowCases:
@@ -66,24 +68,11 @@ def read_cases(row: Row) -> RowCases:
         if names.count(case.name) > 1:
             raise RowError(case.place, f"two cases are named {case.name!r}: give one a `name`")
     deviations = tuple(
-        _deviation(row, source, ("deviations", position), cases)
+        read_deviation(row, source, ("deviations", position), cases)
         for position, source in enumerate(row.deviations)
         if is_about_installed(source)
     )
     return RowCases(tuple(cases), deviations)
-
-
-def is_about_installed(source: Mapping[str, Any]) -> bool:
-    """Tell whether an entry is about the installed PyTensor: `pytensor: 2` for all of 2.x."""
-    import pytensor
-
-    asked = source.get("pytensor")
-    return asked is None or f"{pytensor.__version__}.".startswith(f"{asked}.")
-
-
-def is_scalar(row: Row) -> bool:
-    """Tell whether a row is about a scalar Op, which PyTensor applies to each element."""
-    return row.ops[0].startswith("pytensor.scalar.")
 
 
 class _CaseReader:
@@ -102,60 +91,25 @@ class _CaseReader:
         if "inputs" in self.source:
             yield self.case(name, self.source["inputs"])
         elif is_scalar(self.row) and self.row.inputs:
-            yield from self.default_cases(name)
+            yield from default_cases(self, name)
         elif "graph" in self.source:
             yield self.case(name, {})
         else:
             raise RowError(self.place(), "the case has no `inputs`")
 
-    def default_cases(self, name: str) -> Iterator[Case]:
-        """Make inputs for a scalar Op: a long vector, a single number, and broadcasting."""
-        names = [n.strip("?") for n in self.row.inputs if not n.startswith("*")]
-        rest = [n[1:] for n in self.row.inputs if n.startswith("*")]
-        for stem in rest:
-            names += [f"{stem}_{i}" for i in range(2)]
-        letters = _letters(len(names), self.source.get("dtypes"))
-        yield self.case(name, {n: f"{t}[n]" for n, t in zip(names, letters, strict=True)})
-        prefix = f"{name}-" if name else ""
-        yield self.case(f"{prefix}scalar", dict.fromkeys(names, letters[0]), plain=True)
-        if len(names) > 1:
-            shapes = ["[3,1,2]", "[4,1]", "[1,4,2]", "[2]"]
-            spread = {n: letters[0] + shapes[i % len(shapes)] for i, n in enumerate(names)}
-            yield self.case(f"{prefix}broadcast", spread, plain=True)
-            yield from self.with_constant(f"{prefix}constant", names, letters[0])
-        for stem in rest:
-            three = {f"{stem}_{i}": f"{letters[0]}[n]" for i in range(3)}
-            yield _of_sums(self.case(f"{prefix}three", three, plain=True))
-
-    def with_constant(self, name: str, names: Sequence[str], letter: str) -> Iterator[Case]:
-        """Make a case whose last input is a number that is known at export."""
-        last = names[-1]
-        shapes = {n: f"{letter}[1]" if n == last else f"{letter}[24]" for n in names}
-        case = self.case(name, shapes, plain=True)
-        taken = dict(self.case(name, shapes).dtypes)[letter]
-        kinds = {np.dtype(dtype).kind: dtype for dtype in reversed(taken)}
-        for dtype in kinds.values():
-            values = (
-                last,
-                tuple([number] for number in CONSTANTS if fits(number, np.dtype(dtype))),
-            )
-            yield replace(
-                case,
-                name=f"{name}_{dtype}",
-                dtypes=((letter, (dtype,)),),
-                given=tuple((n, ("constant" if n == last else "input",)) for n in names),
-                opsets=(DEFAULT_OPSET,),
-                values=(values,),
-            )
-
     def case(self, name: str, inputs: Mapping[str, str], plain: bool = False) -> Case:
         """Read the entry for these inputs; a plain case runs on the first dtypes only."""
         grid = tuple((key, tuple(values)) for key, values in self.source.get("grid", {}).items())
         grid_names = frozenset(key for key, _ in grid)
-        specs = tuple(self.input(key, text, grid_names) for key, text in inputs.items())
+        axes = axis_names(self.source.get("inputs", {}))
+        fixed = self.source.get("static", ())
+        specs = tuple(
+            parse_input(key, text, grid_names, axes, key in fixed, self.place("inputs", key))
+            for key, text in inputs.items()
+        )
         dtypes = tuple(self.dtypes(specs, plain))
         letters = frozenset(letter for letter, _ in dtypes)
-        free = _free_names(specs, grid_names)
+        free = free_names(specs, grid_names)
         names = grid_names | letters | frozenset(free)
         graph = self.graph(specs, names) if "graph" in self.source else None
         self.check_grid(grid_names, graph, specs)
@@ -185,7 +139,7 @@ class _CaseReader:
                 for i, source in enumerate(self.source.get("refuse", ()))
             ),
             dtypes_are_stated="dtypes" in self.source or not is_scalar(self.row),
-            elementwise=is_scalar(self.row) and _same_free_axis(specs, free),
+            elementwise=is_scalar(self.row) and same_free_axis(specs, free),
             place=self.place(),
         )
         for key in ("domain", "special", "values", "given"):
@@ -207,51 +161,19 @@ class _CaseReader:
         specs: Sequence[InputSpec],
         names: frozenset[str],
     ) -> Exempt:
-        letters = DEFAULT_LETTERS if self._is_default() else frozenset()
+        letters = LETTERS if self._is_default() else frozenset()
         keys = (*self.keys, "avoid", position)
-        return _exempt_of(self.row, source, keys, specs, names | frozenset(letters))
+        return read_exempt(self.row, source, keys, specs, names | frozenset(letters))
 
     def _is_default(self) -> bool:
         return "inputs" not in self.source and is_scalar(self.row)
-
-    def input(self, name: str, text: str, grid: frozenset[str]) -> InputSpec:
-        place = self.place("inputs", name)
-        match = _INPUT.match(text)
-        if not match:
-            raise RowError(place, f"{text!r} must look like float32[2,3], T[n,4] or T")
-        dtype = SHORT.get(match.group(1), match.group(1))
-        if dtype not in DTYPES and not _LETTER.match(dtype):
-            listed = ", ".join((*DTYPES, *SHORT))
-            raise RowError(
-                place, f"{dtype!r} is no dtype and no letter like T; dtypes are: {listed}"
-            )
-        dims = tuple(
-            parse_formula(part, place) for part in _split(match.group(2) or "") if part.strip()
-        )
-        for dim in dims:
-            for free in dim.names - grid:
-                if dim.text.strip() != free and free not in self._axis_names():
-                    raise RowError(
-                        place,
-                        f"{free!r} is no grid name; a free axis name stands alone in one input",
-                    )
-        return InputSpec(name, dtype, dims, name in self.source.get("static", ()))
-
-    def _axis_names(self) -> frozenset[str]:
-        """Return the names that stand alone as an axis of some input."""
-        texts = [
-            part.strip()
-            for text in self.source.get("inputs", {}).values()
-            for part in _split((_INPUT.match(text) or _INPUT.match("T[]")).group(2) or "")  # type: ignore[union-attr]
-        ]
-        return frozenset(text for text in texts if re.fullmatch(r"[a-z]\w*", text))
 
     def dtypes(
         self, specs: Sequence[InputSpec], plain: bool
     ) -> Iterator[tuple[str, tuple[str, ...]]]:
         written = self.source.get("dtypes", {})
         letters = dict.fromkeys(s.dtype for s in specs if s.dtype not in DTYPES)
-        extra = dict.fromkeys(name for name in written if _LETTER.match(name))
+        extra = dict.fromkeys(name for name in written if LETTER.match(name))
         if not self._is_default():
             letters |= extra
         for letter in letters:
@@ -276,7 +198,7 @@ class _CaseReader:
     def graph(self, specs: Sequence[InputSpec], names: frozenset[str]) -> GraphFormula:
         graph = parse_graph(self.source["graph"], self.place("graph"))
         known = names | {spec.name for spec in specs} | ALWAYS_NAMED
-        return _known_names(graph, known)
+        return with_known_names(graph, known)
 
     def check_grid(
         self, grid: frozenset[str], graph: GraphFormula | None, specs: Sequence[InputSpec]
@@ -393,6 +315,8 @@ class _CaseReader:
             return
         for position, entry in enumerate(entries):
             keys = ("expect", position)
+            if isinstance(entry, str):
+                raise RowError(self.place(*keys), "write operators only, or mappings with `nodes`")
             choice = self.choice(entry, keys, grid, letters, specs)
             yield Expectation(choice, tuple(entry["nodes"]), self.place(*keys))
 
@@ -411,9 +335,9 @@ class _CaseReader:
         graph = None
         if "graph" in source:
             known = grid | letters | {spec.name for spec in specs} | set(source.get("with", {}))
-            graph = _known_names(
+            graph = with_known_names(
                 parse_graph(source["graph"], self.place(*keys, "graph")),
-                frozenset(known) | ALWAYS_NAMED | frozenset(_free_names(specs, grid)),
+                frozenset(known) | ALWAYS_NAMED | frozenset(free_names(specs, grid)),
             )
         return RefuseCase(choice, graph, source["says"], self.place(*keys))
 
@@ -429,7 +353,7 @@ class _CaseReader:
         given = source.get("given", {})
         for key, known in (("with", grid), ("dtypes", letters), ("given", [s.name for s in specs])):
             for name in source.get(key, {}):
-                elsewhere = key == "dtypes" and self._is_default() and name in DEFAULT_LETTERS
+                elsewhere = key == "dtypes" and self._is_default() and name in LETTERS
                 if name not in known and not elsewhere and not (key == "with" and arguments):
                     listed = ", ".join(sorted(known)) or "none"
                     raise RowError(
@@ -446,88 +370,3 @@ class _CaseReader:
             opsets=self.opsets(source, *keys) or None,
             shapes=source.get("shapes"),
         )
-
-
-def _deviation(
-    row: Row, source: Mapping[str, Any], keys: tuple[str | int, ...], cases: Sequence[Case]
-) -> Exempt:
-    name = source.get("case")
-    about = [case for case in cases if name in (None, case.name)]
-    if not about:
-        listed = ", ".join(case.name for case in cases if case.name) or "none has a name"
-        raise RowError(row.locate(*keys, "case"), f"no case is named {name!r}; there are: {listed}")
-    names = {key for case in about for key, _ in (*case.grid, *case.dtypes, *case.sizes)}
-    specs = {spec.name: spec for case in about for spec in case.inputs}
-    exempt = _exempt_of(row, source, keys, tuple(specs.values()), frozenset(names))
-    return replace(exempt, case=name)
-
-
-def _exempt_of(
-    row: Row,
-    source: Mapping[str, Any],
-    keys: tuple[str | int, ...],
-    specs: Sequence[InputSpec],
-    names: frozenset[str],
-) -> Exempt:
-    when = where = None
-    static = names | ALWAYS_NAMED
-    known = static | {spec.name for spec in specs}
-    if "when" in source:
-        when = parse_formula(source["when"], row.locate(*keys, "when"))
-        for name in sorted(when.names - static):
-            listed = ", ".join(sorted(static))
-            raise RowError(when.place, f"{name!r} is not defined; there are: {listed}")
-    if "where" in source:
-        where = parse_graph(source["where"], row.locate(*keys, "where"))
-        where = _known_names(where, known | frozenset(FUNCTIONS))
-    return Exempt(when, where, source["because"], row.locate(*keys))
-
-
-def _known_names(graph: GraphFormula, known: frozenset[str]) -> GraphFormula:
-    for name in sorted(graph.names - known):
-        listed = ", ".join(sorted(known))
-        raise RowError(graph.place, f"{name!r} is not defined; there are: pt, scalar, op, {listed}")
-    return graph
-
-
-def _of_sums(case: Case) -> Case:
-    """Give a chain of operations moderate numbers: PyTensor's Python computes it in float64."""
-    place = case.place
-    moderate = (parse_formula("-4", place), parse_formula("6", place))
-    known = dict(case.domain)
-    domain = tuple((spec.name, known.get(spec.name, moderate)) for spec in case.inputs)
-    return replace(case, domain=domain, tolerance=replace(case.tolerance, of_largest=True))
-
-
-def _letters(count: int, written: Mapping[str, Any] | None) -> list[str]:
-    """Return a dtype letter for each input of a scalar Op: T, U, V … as far as they are known."""
-    if written is not None and len(written) == 1:
-        return [next(iter(written))] * count
-    return [*DEFAULT_LETTERS[:count], *["T"] * (count - len(DEFAULT_LETTERS))]
-
-
-def _free_names(specs: Sequence[InputSpec], grid: frozenset[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for spec in specs:
-        for dim in spec.dims:
-            found |= dict.fromkeys(sorted(dim.names - grid))
-    return list(found)
-
-
-def _same_free_axis(specs: Sequence[InputSpec], free: Sequence[str]) -> bool:
-    return len(free) == 1 and all(
-        [d.text.strip() for d in spec.dims] == list(free) for spec in specs
-    )
-
-
-def _split(text: str) -> list[str]:
-    """Split at the commas outside of brackets."""
-    parts, depth, current = [], 0, ""
-    for letter in text:
-        depth += (letter in "([") - (letter in ")]")
-        if letter == "," and depth == 0:
-            parts.append(current)
-            current = ""
-        else:
-            current += letter
-    return [*parts, current]

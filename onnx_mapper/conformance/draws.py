@@ -21,8 +21,14 @@ def draws(row: Row) -> bool:
     return any("random" in need.condition.names for need in row.needs)
 
 
-def noise_for(model: ModelProto, seed: int) -> dict[str, Array]:
-    """Return numbers for the inputs that take them: each evenly spread over its distribution."""
+def noise_for(model: ModelProto, seed: int, shape: Sequence[int]) -> dict[str, Array]:
+    """Return numbers for the inputs that take them, each evenly spread over its distribution.
+
+    Args:
+        model: The model.
+        seed: Decides their order.
+        shape: The shape of the draws, where the inputs' own is open.
+    """
     from scipy.special import ndtri
 
     generator = np.random.default_rng(seed)
@@ -32,10 +38,10 @@ def noise_for(model: ModelProto, seed: int) -> dict[str, Array]:
         text = told.get(NOISE_KEY + port.name)
         if text is None:
             continue
-        dims = [dim.dim_value for dim in port.type.tensor_type.shape.dim]
-        found[port.name] = _evenly(
-            generator, dims, ndtri if text.startswith("standard n") else None
-        )
+        declared = port.type.tensor_type.shape.dim
+        dims = [dim.dim_value or size for dim, size in zip(declared, shape, strict=True)]
+        quantile = {"standard normal": ndtri, "uniform between 0 and 1, both excluded": None}
+        found[port.name] = _evenly(generator, dims, quantile[text.rpartition(", for ")[0]])
     return found
 
 

@@ -13,10 +13,19 @@ import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from types import ModuleType
 from typing import Any
 
+from onnx_mapper.conformance.fusion import fused
+from onnx_mapper.conformance.openness import (
+    check_constructor,
+    check_texts,
+    is_graph,
+    is_open,
+    is_variable,
+    module,
+    tensor_methods,
+)
 from onnx_mapper.conformance.steps import WORDS, Each, Earlier, Until, bound_names, saved, scanned
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.formula import LONGEST_FORMULA, shortened
@@ -67,23 +76,6 @@ _ALLOWED = (
     ast.Starred, ast.Load, ast.operator, ast.unaryop, ast.cmpop, ast.boolop,
 )  # fmt: skip
 
-# Parts of pytensor.tensor whose functions only put nodes into graphs. What is not here reads
-# files, imports by name or takes Python functions.
-_PARTS = frozenset({
-    "basic", "blas", "blockwise", "conv", "einsum", "elemwise", "extra_ops", "fft", "fourier",
-    "inplace", "interpolate", "linalg", "math", "nlinalg", "pad", "reshape", "shape", "signal",
-    "slinalg", "sort", "special", "subtensor", "var", "variable", "xlogx", "nnet",
-})  # fmt: skip
-_OP_HOMES = (
-    "pytensor.tensor.", "pytensor.scalar.", "pytensor.compile.builders", "pytensor.compile.ops",
-    "pytensor.ifelse", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
-    "pytensor.scan.", "pytensor.assumptions.", "pytensor.breakpoint", "pytensor.compile.debug.",
-)  # fmt: skip
-_CLOSED_HOMES = (
-    "pytensor.tensor.io",
-    "pytensor.tensor.utils",
-    "pytensor.compile.ops.FromFunctionOp",
-)
 _ROOTS = {"pt": "pytensor.tensor", "scalar": "pytensor.scalar"}
 _CLASSES = {"ValueError": ValueError, "IndexError": IndexError}
 
@@ -196,8 +188,8 @@ class GraphEvaluator:
         if _is_static(left) and _is_static(right):
             return _plain(self._static(node, left, right))
         compute = _BINARY.get(type(node.op))
-        if compute is None:
-            raise self.refuse(node, f"the operator {type(node.op).__name__} is not allowed")
+        if compute is None or isinstance(left, str) or isinstance(right, str):
+            raise self.refuse(node, f"{type(node.op).__name__} takes tensors and numbers")
         return compute(left, right)
 
     def _static(self, node: ast.BinOp, left: Any, right: Any) -> Any:
@@ -239,17 +231,17 @@ class GraphEvaluator:
         if path is not None:
             return self._public(node, path)
         owner = self.visit(node.value)
-        if node.attr in _tensor_methods() and _is_variable(owner):
+        if node.attr in tensor_methods() and is_variable(owner):
             return getattr(owner, node.attr)
         raise self.refuse(node, f"{node.attr!r} is no method or property of tensors")
 
     def _public(self, node: ast.Attribute, path: list[str]) -> Any:
-        found: Any = _module(_ROOTS[path[0]])
+        found: Any = module(_ROOTS[path[0]])
         for name in path[1:]:
             found = getattr(found, name, None)
             if isinstance(found, ModuleType) and not found.__name__.startswith("pytensor."):
                 found = None
-        if not _is_open(found):
+        if not is_open(found):
             raise self.refuse(node, f"{'.'.join(path)} is no builder of PyTensor's graphs")
         return found
 
@@ -263,10 +255,11 @@ class GraphEvaluator:
             raise self.refuse(node, "only PyTensor's functions, Ops and methods can be called")
         arguments = self._items(node.args)
         keywords = {k.arg: self.visit(k.value) for k in node.keywords if k.arg}
+        check_texts([*arguments, *keywords.values()], self.place)
         if inspect.isclass(called):
             check_constructor(called, arguments, keywords, self.place)
         result = called(*arguments, **keywords)
-        if not _is_graph(result):
+        if not is_graph(result):
             raise self.refuse(node, f"gives a {type(result).__name__}, which is no graph")
         return result
 
@@ -301,104 +294,6 @@ class GraphEvaluator:
         return self.names["op"]
 
 
-def fused(outputs: Sequence[Any]) -> Any:
-    """Return a graph with its elementwise Ops fused, as compiled functions have them.
-
-    Where the reductions of those are fused too, PyTensor's own Python is wrong, and only its C is
-    right: such an output tells in its tag what it was before, for PyTensor to compute.
-    """
-    from pytensor.compile.mode import Mode
-    from pytensor.configdefaults import config
-    from pytensor.graph.fg import FunctionGraph
-    from pytensor.graph.replace import clone_replace
-    from pytensor.graph.rewriting.basic import dfs_rewriter
-    from pytensor.graph.traversal import explicit_graph_inputs
-    from pytensor.tensor.rewriting.elemwise import FusionOptimizer, local_careduce_fusion
-
-    plain = clone_replace(list(outputs), {})
-    graph = FunctionGraph(list(explicit_graph_inputs(outputs)), list(outputs), clone=False)
-    FusionOptimizer().rewrite(graph)
-    before = list(graph.apply_nodes)
-    with config.change_flags(mode=Mode(linker="c")):
-        dfs_rewriter(local_careduce_fusion).rewrite(graph)
-    results = list(graph.outputs)
-    if graph.apply_nodes != set(before):
-        for result, original in zip(results, plain, strict=True):
-            result.tag.before_fusion = original
-    return results[0] if len(results) == 1 else results
-
-
-def check_constructor(
-    cls: type, arguments: Sequence[Any], keywords: Mapping[str, Any], place: Place
-) -> None:
-    """Check that an Op is made from its own attributes only.
-
-    A constructor may take more than what the op means, such as the path of a Python function
-    that it imports; that is not for mapping files.
-
-    Raises:
-        RowError: When the class or an argument is not allowed.
-    """
-    if not is_open_class(cls):
-        raise RowError(place, f"{cls.__name__} may not be made in a case")
-    try:
-        signature = inspect.signature(cls)
-        bound = signature.bind(*arguments, **keywords)
-    except (TypeError, ValueError) as error:
-        raise RowError(place, f"{cls.__name__}: {error}") from None
-    meant = getattr(cls, "__props__", None) or ()
-    for name in bound.arguments:
-        if name in ("nfunc_spec", "name", "params_type", "openmp") and name not in meant:
-            raise RowError(place, f"{cls.__name__}: {name!r} may not be given in a case")
-
-
-def is_open_class(cls: Any) -> bool:
-    """Tell whether cases may make this Op."""
-    from pytensor.graph.op import Op
-
-    if not (inspect.isclass(cls) and issubclass(cls, Op)):
-        return False
-    home = f"{cls.__module__}.{cls.__qualname__}"
-    return home.startswith(_OP_HOMES) and not home.startswith(_CLOSED_HOMES)
-
-
-def _is_open(found: Any) -> bool:
-    from pytensor.graph.op import Op
-
-    if isinstance(found, Op):
-        return is_open_class(type(found))
-    if inspect.isclass(found):
-        return is_open_class(found)
-    if type(found).__name__ == "NoneTypeT" or _is_variable(found):
-        return True
-    home = getattr(inspect.unwrap(found) if callable(found) else found, "__module__", None) or ""
-    if not callable(found):
-        return False
-    if home == "pytensor.gradient" or home.startswith("pytensor.scalar."):
-        return True
-    root, _, part = home.partition("pytensor.tensor.")
-    return not root and part.split(".")[0] in _PARTS
-
-
-@cache
-def _module(name: str) -> ModuleType:
-    import importlib
-
-    for part in ("conv", "fft", "linalg", "nlinalg", "pad", "signal", "slinalg", "special"):
-        try:
-            importlib.import_module(f"pytensor.tensor.{part}")
-        except ImportError:
-            continue
-    return importlib.import_module(name)
-
-
-@cache
-def _tensor_methods() -> frozenset[str]:
-    from pytensor.tensor.variable import _tensor_py_operators
-
-    return frozenset(name for name in vars(_tensor_py_operators) if not name.startswith("_"))
-
-
 def _dotted(node: ast.Attribute) -> list[str] | None:
     """Return `pt.linalg.inv` as its parts; None when it doesn't start at a module."""
     parts = [node.attr]
@@ -413,20 +308,6 @@ def _dotted(node: ast.Attribute) -> list[str] | None:
 
 def _is_name(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
-
-
-def _is_variable(value: Any) -> bool:
-    from pytensor.graph.basic import Variable
-
-    return isinstance(value, Variable)
-
-
-def _is_graph(value: Any) -> bool:
-    from pytensor.graph.op import Op
-
-    if isinstance(value, list | tuple):
-        return all(_is_graph(item) for item in value)
-    return value is None or is_number(value) or _is_variable(value) or isinstance(value, Op)
 
 
 def _is_static(value: Any) -> bool:

@@ -21,11 +21,11 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.type import tensor
 
 from onnx_mapper.capture import Captured, capture, ordered_applies
-from onnx_mapper.conformance.case_reader import is_scalar
 from onnx_mapper.conformance.cases import STATIC, Case
+from onnx_mapper.conformance.default_cases import is_scalar
 from onnx_mapper.conformance.feeds import Feed, shape_of, sizes_in
-from onnx_mapper.conformance.graph_language import check_constructor
 from onnx_mapper.conformance.items import Item, names_of
+from onnx_mapper.conformance.openness import check_constructor
 from onnx_mapper.engine import is_tensor_type
 from onnx_mapper.errors import RowError
 from onnx_mapper.row_checks import installed_class

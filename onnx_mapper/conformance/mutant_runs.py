@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from onnx_mapper.conformance.case_reader import is_about_installed
 from onnx_mapper.conformance.coverage import Mark, mark_of
+from onnx_mapper.conformance.exempt_reader import is_about_installed
 from onnx_mapper.conformance.items import Item
 from onnx_mapper.conformance.mutants import Mutant, mutants_of
 from onnx_mapper.conformance.oracle import FAILED, PASSED, Prepared
@@ -39,7 +39,7 @@ class Verdict:
         label: What was changed.
         status: `killed`, `survived`, `equivalent` (survived, as the row says it does) or `wrong`
             (what the row says of it is not so).
-        by: The item that noticed, or why it is wrong.
+        by: The item that noticed; why nobody did; or why it is wrong.
         diff: The change.
     """
 
@@ -79,7 +79,7 @@ class Verdicts:
 
     def stories(self) -> list[str]:
         """Return each survivor as a diff, and each wrong entry."""
-        told = [f"SURVIVED {self.title}: {v.label}\n{v.diff}" for v in self.of(SURVIVED)]
+        told = [f"SURVIVED {self.title}: {v.label} ({v.by})\n{v.diff}" for v in self.of(SURVIVED)]
         return told + [f"WRONG {self.title}: equivalent {v.label!r} {v.by}" for v in self.of(WRONG)]
 
     def data(self) -> dict[str, Any]:
@@ -91,6 +91,20 @@ class Verdicts:
             "survived": [verdict.label for verdict in self.of(SURVIVED)],
             "wrong": [verdict.label for verdict in self.of(WRONG)],
         }
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """What noticed a mutant.
+
+    Attributes:
+        by: The item's id, or an error; empty when nothing did.
+        models: How many models were others than the true row's, and followed PyTensor all the
+            same.
+    """
+
+    by: str
+    models: int = 0
 
 
 class MutantJob:
@@ -118,25 +132,30 @@ class MutantJob:
     def __len__(self) -> int:
         return len(self.mutants)
 
-    def step(self, position: int) -> str:
-        """Return what noticed a mutant; nothing when no item did."""
+    def step(self, position: int) -> Noticed:
+        """Return what noticed a mutant."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self._noticed(self.mutants[position])
 
-    def _noticed(self, mutant: Mutant) -> str:
+    def _noticed(self, mutant: Mutant) -> Noticed:
         try:
             table = mutant.table(self.table)
         except (MapperError, SyntaxError) as error:
-            return f"does not load: {error}"
+            return Noticed(f"does not load: {error}")
+        models = 0
         for item, marks in sorted(self._items, key=lambda pair: -self._kills.get(pair[0].id, 0)):
             if not mutant.is_noticed_by(marks):
                 continue
             prepared = self._ready(item)
-            if prepared is not None and prepared.check(table).status == FAILED:
+            if prepared is None:
+                continue
+            before = prepared.models
+            if prepared.check(table).status == FAILED:
                 self._kills[item.id] = self._kills.get(item.id, 0) + 1
-                return item.id
-        return ""
+                return Noticed(item.id)
+            models += prepared.models - before
+        return Noticed("", models)
 
     def _ready(self, item: Item) -> Prepared | None:
         """Return an item that passes with the true row."""
@@ -149,17 +168,17 @@ class MutantJob:
             self._prepared[item.id] = prepared if passes else None
         return self._prepared[item.id]
 
-    def verdict(self, position: int, noticed: str | Died) -> Verdict:
+    def verdict(self, position: int, noticed: Noticed | Died) -> Verdict:
         """Judge a mutant by what noticed it."""
         mutant = self.mutants[position]
-        by = noticed.reason if isinstance(noticed, Died) else noticed
-        if by:
-            return Verdict(mutant.label, KILLED, by)
-        hint = "" if self._is_reached(mutant) else "\n(no case evaluates this formula)"
-        return Verdict(mutant.label, SURVIVED, diff=mutant.diff() + hint)
-
-    def _is_reached(self, mutant: Mutant) -> bool:
-        return any(mutant.is_noticed_by(marks) for _, marks in self._items)
+        if isinstance(noticed, Died):
+            return Verdict(mutant.label, KILLED, noticed.reason)
+        if noticed.by:
+            return Verdict(mutant.label, KILLED, noticed.by)
+        hint = "the models are the same" if not noticed.models else "the numbers are the same"
+        if not any(mutant.is_noticed_by(marks) for _, marks in self._items):
+            hint = "no case evaluates this formula"
+        return Verdict(mutant.label, SURVIVED, hint, mutant.diff())
 
     def judged(self, verdicts: Sequence[Verdict]) -> Verdicts:
         """Hold verdicts against what `equivalent` says."""

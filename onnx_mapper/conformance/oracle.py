@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ from onnx_mapper.export import build_with
 from onnx_mapper.formula import Language
 from onnx_mapper.table import Table
 from onnx_mapper.value import Array
+
+LONGEST_RUN = 10.0
 
 PASSED = "passed"
 FAILED = "failed"
@@ -94,6 +97,11 @@ class Prepared:
         self.batches = [] if broken else batches_of(item, language)
         self._distances: list[dict[bytes, float]] = [{} for _ in self.batches]
 
+    @property
+    def models(self) -> int:
+        """How many different models have followed PyTensor."""
+        return sum(map(len, self._distances))
+
     def check(self, table: Table) -> Outcome:
         """Export the item by a table's rows and hold the models against PyTensor.
 
@@ -113,7 +121,7 @@ class Prepared:
                 return Outcome(FAILED, str(error))
             except (_Failure, Unanswered) as failure:
                 ulps = failure.ulps if isinstance(failure, _Failure) else 0.0
-                feed = failure.feed or batch.feeds[0]
+                feed = failure.feed or batch.parts[0][0]
                 return Outcome(FAILED, str(failure), ulps, graph=batch.graph, feed=feed)
             outcome = Outcome(
                 PASSED,
@@ -132,19 +140,19 @@ class Prepared:
                 return refused
             try:
                 model = build_with(table, batch.captured, opset, "keep", {}, "input").model
-                noise = noise_for(model, self.item.seed)
                 session = _session(model.SerializeToString(deterministic=True))
-                problem = "" if noise else "the model has no input for random numbers"
+                problem = ""
                 for trial in batch.trials(False):
-                    feed = as_declared(model, {**trial.feed, **noise})
-                    results = session.run(None, feed)
                     assert not isinstance(trial.expected, Exception)
+                    noise = noise_for(model, self.item.seed, trial.expected[0].shape)
+                    problem = problem or ("" if noise else "no input takes random numbers")
+                    results = _run(session, as_declared(model, {**trial.feed, **noise}))
                     for found, expected in zip(results, trial.expected, strict=True):
                         problem = problem or difference(np.asarray(found), expected)
             except Exception as error:
                 problem = f"{type(error).__name__}: {_first_line(error)}"
             if problem:
-                return Outcome(FAILED, problem, graph=batch.graph, feed=batch.feeds[0])
+                return Outcome(FAILED, problem, graph=batch.graph, feed=batch.parts[0][0])
         return Outcome(PASSED)
 
     def _check_refusal(self, table: Table, says: str) -> Outcome:
@@ -159,7 +167,7 @@ class Prepared:
             problem = f"is not refused with {says!r}, but raises {type(error).__name__}: {error}"
         else:
             problem = f"is exported, and should be refused with {says!r}"
-        return Outcome(FAILED, problem, graph=batch.graph, feed=batch.feeds[0])
+        return Outcome(FAILED, problem, graph=batch.graph, feed=batch.parts[0][0])
 
     def _check_batch(
         self, batch: Batch, distances: dict[bytes, float], case: Case, table: Table
@@ -173,7 +181,7 @@ class Prepared:
         if self.item.row.title not in built.rows_used:
             used = ", ".join(built.rows_used) or "none"
             raise _Failure(f"the graph does not use this row; it uses: {used}")
-        if self.item.setting.shapes != STATIC or all(a.size for a in batch.feeds[0].values()):
+        if self.item.setting.shapes != STATIC or all(a.size for a in batch.parts[0][0].values()):
             self._check_operators(built.model, case)
         data = built.model.SerializeToString(deterministic=True)
         trials = batch.trials(bool(built.narrowed))
@@ -236,7 +244,7 @@ class _Run:
     def _compare(self, trial: Trial) -> float:
         feed = {name: array for name, array in trial.feed.items() if name in self.names}
         try:
-            results = self.session.run(None, feed)
+            results = _run(self.session, feed)
         except Exception as error:
             raise _Failure(f"ONNX Runtime fails: {_first_line(error)}", feed=trial.feed) from None
         if isinstance(trial.expected, Exception):
@@ -271,6 +279,18 @@ def _session(data: bytes) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def _run(session: Any, feed: Feed) -> list[Any]:
+    """Run a model; one that a mutant has left in an endless loop is stopped."""
+    options = onnxruntime.RunOptions()
+    timer = threading.Timer(LONGEST_RUN, setattr, (options, "terminate", True))
+    timer.start()
+    try:
+        results: list[Any] = session.run(None, feed, options)
+    finally:
+        timer.cancel()
+    return results
 
 
 def _first_line(error: BaseException) -> str:

@@ -65,15 +65,13 @@ class Batch:
         item: The item.
         graph: The graph.
         captured: The graph, ready for export.
-        feeds: The arrays.
-        language: What the formulas of the item's case may call.
+        parts: The arrays, each with the known deviation that they are about.
     """
 
     item: Item
     graph: Graph
     captured: Captured
-    feeds: list[Feed]
-    language: Language
+    parts: list[tuple[Feed, Exempt | None]]
     _trials: dict[bool, list[Trial]] = field(default_factory=dict)
 
     def trials(self, narrowed: bool) -> list[Trial]:
@@ -83,8 +81,7 @@ class Batch:
             Unanswered: When PyTensor raises an error.
         """
         if narrowed not in self._trials:
-            feeds = [_rounded(feed) for feed in self.feeds] if narrowed else self.feeds
-            parts = [p for feed in feeds for p in deviating_parts(self.item, feed, self.language)]
+            parts = [(_rounded(feed), d) for feed, d in self.parts] if narrowed else self.parts
             results = self.graph.evaluate([feed for feed, _ in parts])
             for (feed, deviation), result in zip(parts, results, strict=True):
                 if isinstance(result, Exception) and deviation is None:
@@ -114,36 +111,37 @@ def batches_of(item: Item, language: Language) -> list[Batch]:
     """
     if item.case is None:
         graph = bare_graph(item.row)
-        return [Batch(item, graph, graph.captured(), [{}], language)]
-    groups: dict[Any, list[Feed]] = {}
+        return [Batch(item, graph, graph.captured(), [({}, None)])]
+    groups: dict[Any, list[tuple[Feed, Exempt | None]]] = {}
     for feed in feeds_of(item, language):
-        for part in defined_parts(item, feed, language):
-            groups.setdefault(_signature(item, item.case, part), []).append(part)
+        for defined in defined_parts(item, feed, language):
+            for part in deviating_parts(item, defined, language):
+                groups.setdefault(_signature(item, item.case, part[0]), []).append(part)
     if not groups:
         raise Lacking("`avoid` leaves no numbers")
     opset = item.setting.opset if depends_on_opset(item) else None
     batches = []
-    for signature, feeds in groups.items():
+    for signature, parts in groups.items():
         setting = item.setting
         key = (
             id(item.case), repr((setting.grid, setting.dtypes, setting.given)), setting.shapes,
             opset, signature, item.refuse,
         )  # fmt: skip
-        batches.append(_batch(key, item, item.case, feeds, language))
+        batches.append(_batch(key, item, item.case, parts))
         if item.refuse is not None:
             break
     return batches
 
 
-def _batch(key: Any, item: Item, case: Case, feeds: list[Feed], language: Language) -> Batch:
+def _batch(key: Any, item: Item, case: Case, parts: list[tuple[Feed, Exempt | None]]) -> Batch:
     if key not in _kept:
         try:
-            graph = build_graph(item, feeds[0])
+            graph = build_graph(item, parts[0][0])
         except (TypeError, NotImplementedError) as error:
             if item.must_build:
                 raise
             raise Lacking(f"PyTensor has no such graph: {error}") from None
-        batch = Batch(item, graph, graph.captured(), feeds, language)
+        batch = Batch(item, graph, graph.captured(), parts)
         if item.refuse is None and not item.must_build:
             _compute(batch)
         _kept[key] = case, batch

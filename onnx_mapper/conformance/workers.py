@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -83,9 +85,18 @@ def _start(jobs: Sequence[Job], job: int, step: int) -> _Worker:
 
 def _work(job: Job, first: int, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for step in range(first, len(job)):
         pipe.send(job.step(step))
     pipe.close()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, killed for instance."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _ready(active: Sequence[_Worker], seconds: float) -> list[_Worker]:

@@ -1,0 +1,107 @@
+"""Random small graphs out of mapped ops: what is exported computes what PyTensor computes.
+
+ONNX_MAPPER_GRAPHS is the number of graphs of the slow test, ONNX_MAPPER_SEED chooses others.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+import onnxruntime
+import pytensor
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.traversal import ancestors
+from pytensor.printing import debugprint
+from random_graphs import RECIPES, Recipe, build
+
+from onnx_mapper import PrecisionWarning, export, export_graph
+from onnx_mapper.conformance.cases import Tolerance
+from onnx_mapper.conformance.compare import compare
+
+GRAPHS = int(os.environ.get("ONNX_MAPPER_GRAPHS", "2000"))
+SEED = int(os.environ.get("ONNX_MAPPER_SEED", "20260101"))
+SHARDS = 4
+RAW = pytensor.compile.mode.Mode(linker="py", optimizer=None)
+TOLERANCES = {
+    "float64": Tolerance(rtol=1e-9, atol=1e-9, because="Several operations in a row."),
+    "float32": Tolerance(rtol=2e-4, atol=2e-4, because="Several operations in a row."),
+}
+
+
+def settled(count: int) -> settings:
+    return settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def expected_of(inputs, outputs, arrays):
+    """Compute with PyTensor's own Python; None where it raises, such as for an empty maximum."""
+    function = pytensor.function(inputs, outputs, mode=RAW, on_unused_input="ignore")
+    try:
+        with np.errstate(all="ignore"):
+            results = function(*arrays)
+    except (ValueError, IndexError):
+        return None
+    return [np.asarray(r).astype(v.dtype) for r, v in zip(results, outputs, strict=True)]
+
+
+def run(model, arrays):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [port.name for port in session.get_inputs()]
+    return session.run(None, dict(zip(names, arrays, strict=True)))
+
+
+def check(recipe: Recipe) -> None:
+    inputs, outputs, arrays = build(recipe)
+    if not outputs:
+        return
+    expected = expected_of(inputs, outputs, arrays)
+    if expected is None:
+        return
+    names = [f"y{position}" for position in range(len(outputs))]
+    for way in ("rewritten", "raw"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            if way == "raw":
+                model = export(FunctionGraph(inputs, outputs, clone=True), output_names=names)
+            else:
+                model = export_graph(inputs, outputs, output_names=names)
+        narrowed = any(issubclass(w.category, PrecisionWarning) for w in caught)
+        single = narrowed or any(v.dtype == "float32" for v in ancestors(outputs))
+        for position, (found, wanted) in enumerate(zip(run(model, arrays), expected, strict=True)):
+            tolerance = TOLERANCES["float32" if single else "float64"]
+            problem = compare(np.asarray(found), wanted, tolerance, narrowed).problem
+            graph = debugprint(outputs, file="str", print_type=True)
+            assert not problem, f"{way}, output {position}: {problem}\n{graph}\n{arrays}"
+
+
+@seed(SEED)
+@settled(60)
+@given(RECIPES)
+def test_random_graphs(recipe):
+    check(recipe)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_many_random_graphs(shard):
+    @seed(SEED + 1 + shard)
+    @settled(GRAPHS // SHARDS)
+    @given(RECIPES)
+    def many(recipe):
+        check(recipe)
+
+    many()

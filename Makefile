@@ -4,6 +4,8 @@ PYTHON ?= python3
 LINES := 2.36.2 3.0.7
 LINE ?= 2.36.2
 JOBS ?= 2
+extras-2.36.2 := dev,pymc
+extras-3.0.7 := dev
 
 comma := ,
 env = .venv/pytensor-$(1)
@@ -80,7 +82,7 @@ generated-check: $(LINES:%=.venv/pytensor-%/.installed)
 	@$(@D)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $< hatchling
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
-	  --no-build-isolation --editable '.[dev]'
+	  --no-build-isolation --editable '.[$(extras-$*)]'
 	@touch $@
 
 clean:

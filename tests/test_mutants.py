@@ -161,7 +161,7 @@ def test_definitions_are_lied_about_where_rows_use_them(tmp_path):
         "subsample", "filter_dilation", "num_groups", "border_mode", "filter_flip", "unshared",
     ],
 )  # fmt: skip
-def test_every_lie_about_a_verb_is_noticed(verb, tmp_path):
+def test_each_verb_is_lied_about(verb, tmp_path):
     from test_conformance_planted import CONVOLUTION, needs_conv2d
 
     if needs_conv2d.args[0]:

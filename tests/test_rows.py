@@ -37,7 +37,7 @@ def parameters() -> Iterator[Any]:
             yield pytest.param(item, id=item.id, marks=marks)
 
 
-@pytest.mark.parametrize("item", parameters())
+@pytest.mark.parametrize("item", list(parameters()))
 def test_row_follows_pytensor(item: Item) -> None:
     result = result_of(item, SUBJECT.table)
     if result.status == SKIPPED:

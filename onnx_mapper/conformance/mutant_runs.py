@@ -99,12 +99,12 @@ class Noticed:
 
     Attributes:
         by: The item's id, or an error; empty when nothing did.
-        models: How many models were others than the true row's, and followed PyTensor all the
+        differs: Whether models were others than the true row's, and followed PyTensor all the
             same.
     """
 
     by: str
-    models: int = 0
+    differs: bool = False
 
 
 class MutantJob:
@@ -143,19 +143,18 @@ class MutantJob:
             table = mutant.table(self.table)
         except (MapperError, SyntaxError) as error:
             return Noticed(f"does not load: {error}")
-        models = 0
+        differs = False
         for item, marks in sorted(self._items, key=lambda pair: -self._kills.get(pair[0].id, 0)):
             if not mutant.is_noticed_by(marks):
                 continue
             prepared = self._ready(item)
             if prepared is None:
                 continue
-            before = prepared.models
             if prepared.check(table).status == FAILED:
                 self._kills[item.id] = self._kills.get(item.id, 0) + 1
                 return Noticed(item.id)
-            models += prepared.models - before
-        return Noticed("", models)
+            differs |= prepared.differs
+        return Noticed("", differs)
 
     def _ready(self, item: Item) -> Prepared | None:
         """Return an item that passes with the true row."""
@@ -175,7 +174,7 @@ class MutantJob:
             return Verdict(mutant.label, KILLED, noticed.reason)
         if noticed.by:
             return Verdict(mutant.label, KILLED, noticed.by)
-        hint = "the models are the same" if not noticed.models else "the numbers are the same"
+        hint = "the numbers are the same" if noticed.differs else "the models are the same"
         if not any(mutant.is_noticed_by(marks) for _, marks in self._items):
             hint = "no case evaluates this formula"
         return Verdict(mutant.label, SURVIVED, hint, mutant.diff())

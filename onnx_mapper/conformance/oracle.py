@@ -96,17 +96,15 @@ class Prepared:
         broken = item.case is None and item.refuse is None
         self.batches = [] if broken else batches_of(item, language)
         self._distances: list[dict[bytes, float]] = [{} for _ in self.batches]
-
-    @property
-    def models(self) -> int:
-        """How many different models have followed PyTensor."""
-        return sum(map(len, self._distances))
+        self.differs = False
 
     def check(self, table: Table) -> Outcome:
         """Export the item by a table's rows and hold the models against PyTensor.
 
-        A model that is byte for byte one that followed PyTensor before is not run again.
+        A model that is byte for byte one that followed PyTensor before is not run again. Whether
+        one is another than at first stands in `differs`.
         """
+        self.differs = False
         if self.item.refuse is not None:
             return self._check_refusal(table, self.item.refuse.says)
         if self.item.case is None:
@@ -184,6 +182,7 @@ class Prepared:
         if self.item.setting.shapes != STATIC or all(a.size for a in batch.parts[0][0].values()):
             self._check_operators(built.model, case)
         data = built.model.SerializeToString(deterministic=True)
+        self.differs |= data != next(iter(distances), data)
         trials = batch.trials(bool(built.narrowed))
         if data not in distances:
             run = _Run(batch, built.model, data, case, bool(built.narrowed))

@@ -222,3 +222,23 @@ def test_a_crash_ends_one_step_only(workers):
 
 def test_without_workers_steps_are_done_here():
     assert list(run_jobs([Steps("a", "b")], 0, 1)) == [(0, 0, "a"), (0, 1, "b")]
+
+
+def test_what_a_family_shares_is_lied_about_only_in_rows_that_read_it(tmp_path):
+    text = """
+- family: Sums
+  op: "pytensor.scalar.basic:*"
+  inputs: [x, y]
+  promote: dtype(out)
+  let: {one: "two - 1", two: "2", three: "3"}
+  rows:
+    Add: {summary: Sum., onnx: "Add(x, Mul(y, one))"}
+    Sub: {summary: Difference., onnx: "Sub(x, Mul(y, three - 2))"}
+"""
+    path = tmp_path / "rows.yaml"
+    path.write_text(text, encoding="utf-8")
+    found = [
+        {mutant.label.split(":")[0] for mutant in mutants_of(row) if mutant.label.startswith("let")}
+        for row in find_subject([path]).rows
+    ]
+    assert found == [{"let/one", "let/two"}, {"let/three"}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -112,9 +113,11 @@ def _row_edits(row: Row) -> Iterator[Lie]:
     source = row.source
     yield from _inputs(source)
     yield from _single_keys(source)
-    for key in ("promote", "let"):
-        for name in source[key] if isinstance(source.get(key), dict) else ():
-            yield from _formula_edits((key, name), source[key][name])
+    if isinstance(source.get("promote"), dict):
+        for name in source["promote"]:
+            yield from _formula_edits(("promote", name), source["promote"][name])
+    for name in _read_lets(source):
+        yield from _formula_edits(("let", name), source["let"][name])
     for condition in source.get("needs", {}):
         yield f"needs: {condition} dropped", _dropping(("needs", condition)), None
         for change in changes(condition):
@@ -122,6 +125,21 @@ def _row_edits(row: Row) -> Iterator[Lie]:
             yield f"needs: {change.label}", edit, condition
     yield from _body_edits(source)
     yield from _attributes(row)
+
+
+def _read_lets(source: Data) -> list[str]:
+    """Return the names of `let` that the row reads; a family has some for other rows."""
+    let = source.get("let", {})
+    read = _words({key: source[key] for key in source if key not in (*_UNTOLD, "let")})
+    pending = [name for name in let if name in read]
+    for name in pending:
+        words = _words(let[name])
+        pending += [other for other in let if other in words and other not in pending]
+    return [name for name in let if name in pending]
+
+
+def _words(data: Any) -> set[str]:
+    return set(re.findall(r"\w+", str(data)))
 
 
 def _inputs(source: Data) -> Iterator[Lie]:

@@ -18,13 +18,14 @@ flags = PYTENSOR_FLAGS='base_compiledir=$(CURDIR)/.cache/pytensor-$(1),blas__ldf
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test $(LINES:%=test-%) quick lint format generated generated-check clean
+.PHONY: help demo test $(LINES:%=test-%) mutants $(LINES:%=mutants-%) quick lint format generated generated-check clean
 
 help:
 	@echo 'make demo             train a small CNN on handwritten digits, export it, compare PyTensor and ONNX Runtime'
 	@echo 'make test             the whole test suite on PyTensor $(LINES)'
 	@echo 'make test-2.36.2      the whole test suite on one of them'
 	@echo 'make quick            the fast tests on one (LINE=3.0.7 for the other)'
+	@echo 'make mutants          lie about every row, on PyTensor $(LINES): each lie must be noticed; writes docs/conformance-*.md'
 	@echo 'make lint             ruff and mypy'
 	@echo 'make format           what ruff can mend by itself'
 	@echo 'make generated        write the generated files again'
@@ -41,6 +42,13 @@ test: $(LINES:%=test-%)
 
 $(LINES:%=test-%): test-%: .venv/pytensor-%/.installed
 	$(call flags,$*) $(call bin,$*)/python -m pytest -n $(JOBS)
+
+mutants: $(LINES:%=mutants-%)
+
+$(LINES:%=mutants-%): mutants-%: .venv/pytensor-%/.installed
+	@mkdir -p .cache
+	$(call flags,$*) $(call bin,$*)/python -m onnx_mapper test --mutants --jobs $(JOBS) --json .cache/conformance-$*.json
+	$(call flags,$*) $(call bin,$*)/python tools/conformance_page.py .cache/conformance-$*.json
 
 quick: $(call stamp,$(LINE))
 	$(call flags,$(LINE)) $(call bin,$(LINE))/python -m pytest -n $(JOBS) -m 'not slow'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def load_table(mappings: Sequence[str | Path] = ()) -> Table:
         RowError: When a file is wrong.
         InvalidRequest: When a folder or file does not exist, or holds no YAML.
     """
-    return _load(tuple(str(Path(path).resolve()) for path in mappings))
+    return _load(tuple(_state(Path(path).resolve()) for path in mappings))
 
 
 @cache
@@ -79,10 +79,24 @@ def _packaged() -> tuple[MappingFile, ...]:
     return tuple(read_mapping_file(path) for path in sorted(folder("mappings").glob("*.yaml")))
 
 
-@cache
-def _load(mappings: tuple[str, ...]) -> Table:
-    layers = [_packaged(), *(tuple(map(read_mapping_file, _files(Path(p)))) for p in mappings)]
-    return build_table(layers)
+@dataclass(frozen=True)
+class _State:
+    """The files of a folder and when each was changed, so that an edited row is read again."""
+
+    files: tuple[Path, ...]
+    changed: tuple[int, ...]
+
+
+def _state(path: Path) -> _State:
+    files = _files(path)
+    return _State(tuple(files), tuple(file.stat().st_mtime_ns for file in files))
+
+
+@lru_cache(maxsize=32)
+def _load(mappings: tuple[_State, ...]) -> Table:
+    return build_table(
+        [_packaged(), *(tuple(map(read_mapping_file, state.files)) for state in mappings)]
+    )
 
 
 def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
@@ -90,22 +104,21 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
 
     Raises:
         RowError: When a row is wrong, two rows of one layer map the same class without a
-            `choose` that tells them apart, or two of its definitions have one name.
+            `choose` that tells them apart, or two different definitions have one name.
     """
     by_class: dict[str, tuple[Row, ...]] = {}
     definitions: dict[str, Definition] = {}
     fresh: list[Row] = []
     for files in layers:
         layer: dict[str, tuple[Row, ...]] = {}
-        named: dict[str, Definition] = {}
         for file in files:
             for definition in file.definitions:
-                if definition.name in named:
-                    other = named[definition.name].place
+                known = definitions.setdefault(definition.name, definition)
+                if known is not definition and _meaning(known) != _meaning(definition):
                     raise RowError(
-                        definition.place, f"{definition.name} is defined at {other} too: rename one"
+                        definition.place,
+                        f"{definition.name} is defined at {known.place} too: rename one",
                     )
-                named[definition.name] = definition
             for row in file.rows:
                 fresh.append(row)
                 for path in row.ops:
@@ -119,7 +132,6 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
                     f"{path} is mapped at {others} too: give each row a `choose`, or remove one",
                 )
         by_class.update(layer)
-        definitions.update(named)
     language = Language(
         vocabulary.FUNCTIONS, vocabulary.CONSTANTS, vocabulary.QUESTIONS, definitions
     )
@@ -129,6 +141,11 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
         check_row(row, language)
     used = {id(row) for rows in by_class.values() for row in rows}
     return Table(tuple(row for row in fresh if id(row) in used), by_class, language)
+
+
+def _meaning(definition: Definition) -> object:
+    statements = [(part.targets, part.formula.text) for part in definition.body]
+    return definition.parameters, statements
 
 
 def _files(path: Path) -> list[Path]:

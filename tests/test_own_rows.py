@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -110,4 +111,21 @@ def test_a_row_that_gives_another_dtype_is_refused(tmp_path: Path, swish: Any) -
 def test_a_row_that_gives_another_rank_is_refused(tmp_path: Path, swish: Any) -> None:
     write(tmp_path, ROW.replace("- Mul(x, gate)", "- Unsqueeze(Mul(x, gate), [0])"))
     with pytest.raises(Refused, match="gives 2 axes where PyTensor's Swish gives 1"):
+        export(swish, mappings=[tmp_path])
+
+
+def test_an_edited_row_is_read_again(tmp_path: Path, swish: Any) -> None:
+    path = write(tmp_path, ROW)
+    assert operators(export(swish, mappings=[tmp_path])) == ["Mul", "Sigmoid", "Mul"]
+    path.write_text(ROW.replace("Mul(x, gate)", "Mul(gate, Mul(x, 1))"), encoding="utf-8")
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert operators(export(swish, mappings=[tmp_path])) == ["Mul", "Sigmoid", "Mul", "Mul"]
+
+
+def test_own_definitions_can_not_change_what_the_packages_rows_mean(
+    tmp_path: Path, swish: Any
+) -> None:
+    own = "\n- define: log1p(x)\n  summary: Not what it says.\n  onnx: Log(x)\n"
+    write(tmp_path, ROW + own)
+    with pytest.raises(RowError, match=r"log1p is defined at elemwise.yaml:\d+ too: rename one"):
         export(swish, mappings=[tmp_path])

@@ -1,0 +1,53 @@
+"""docs/conformance-<line>.md tells what was run: it must be about the rows as they are now."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytensor
+import pytest
+
+from onnx_mapper.conformance.mutants import mutants_of
+from onnx_mapper.conformance.tables import find_subject
+
+PAGE = Path(__file__).parent.parent / "docs" / f"conformance-{pytensor.__version__}.md"
+SUBJECT = find_subject()
+TITLES = SUBJECT.titles()
+TESTED = SUBJECT.items()
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, list[str]]:
+    """The cells of the page's tables, by row or definition."""
+    lines = re.findall(r"^\| `(.+)` \|(.*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {title: [cell.strip() for cell in cells.split("|")] for title, cells in lines}
+
+
+def test_every_row_is_on_the_page_with_all_its_mutants(told: dict[str, list[str]]) -> None:
+    stale = [
+        row.title
+        for row in SUBJECT.rows
+        if TITLES[row.title] in TESTED
+        and row.refuse is None
+        and told.get(TITLES[row.title], [""] * 6)[-2] != str(len(mutants_of(row)) or "")
+    ]
+    assert not stale, f"{PAGE.name} is stale: run `make mutants`"
+
+
+def test_definitions_on_the_page_have_all_their_mutants(told: dict[str, list[str]]) -> None:
+    titles = set(TITLES.values())
+    stale = []
+    for definition in SUBJECT.table.language.definitions.values():
+        title = f"{definition.place.file}::{definition.name}({', '.join(definition.parameters)})"
+        if title in told and told[title][0] != str(len(mutants_of(definition)) or ""):
+            stale.append(title)
+        titles.add(title)
+    assert not stale, f"{PAGE.name} is stale: run `make mutants`"
+    assert not set(told) - titles, f"{PAGE.name} tells of what is gone: run `make mutants`"
+
+
+def test_nothing_failed_and_nothing_survived(told: dict[str, list[str]]) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert "| items that do not | 0 |" in text
+    assert "| survivors | 0 |" in text

@@ -15,7 +15,7 @@ from pytensor.graph.traversal import graph_inputs
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.value import Array
 
-CLEAN_REWRITES = ("canonicalize", "stabilize", "ShapeOpt")
+CLEAN_REWRITES = ("canonicalize", "stabilize", "ShapeOpt", "lower_xtensor")
 
 
 @dataclass(frozen=True)

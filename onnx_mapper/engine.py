@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from pytensor.graph.basic import Constant
+from pytensor.graph.type import HasDataType, HasShape
 from pytensor.scalar.basic import ScalarType
 from pytensor.tensor.random.type import RandomType
-from pytensor.tensor.type import TensorType as PyTensorType
 
 from onnx_mapper.capture import Captured, cleaned, constant_excess, ordered_applies
 from onnx_mapper.equal_sizes import EqualSizes
@@ -602,8 +602,8 @@ def is_generator(variable: Any) -> bool:
 
 
 def is_tensor_type(type_: Any) -> bool:
-    """Tell whether a PyTensor type is that of a dense tensor or of a scalar."""
-    return isinstance(type_, PyTensorType | ScalarType)
+    """Tell whether a PyTensor type is that of a tensor (its axes named or not) or of a scalar."""
+    return isinstance(type_, HasDataType) and isinstance(type_, HasShape)
 
 
 def _rankless(types: Sequence[TensorType]) -> tuple[TensorType, ...]:

@@ -76,7 +76,7 @@ _ALLOWED = (
     ast.Starred, ast.Load, ast.operator, ast.unaryop, ast.cmpop, ast.boolop,
 )  # fmt: skip
 
-_ROOTS = {"pt": "pytensor.tensor", "scalar": "pytensor.scalar"}
+_ROOTS = {"pt": "pytensor.tensor", "scalar": "pytensor.scalar", "xtensor": "pytensor.xtensor"}
 _CLASSES = {"ValueError": ValueError, "IndexError": IndexError}
 
 

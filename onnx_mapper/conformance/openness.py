@@ -23,7 +23,9 @@ _OP_HOMES = (
     "pytensor.tensor.", "pytensor.scalar.", "pytensor.compile.builders", "pytensor.compile.ops",
     "pytensor.ifelse", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
     "pytensor.scan.", "pytensor.assumptions.", "pytensor.breakpoint", "pytensor.compile.debug.",
+    "pytensor.xtensor.basic.",
 )  # fmt: skip
+_FUNCTION_HOMES = ("pytensor.gradient", "pytensor.xtensor.basic", "pytensor.xtensor.type")
 _CLOSED_HOMES = (
     "pytensor.tensor.io",
     "pytensor.tensor.utils",
@@ -81,7 +83,7 @@ def is_open(found: Any) -> bool:
     home = getattr(inspect.unwrap(found) if callable(found) else found, "__module__", None) or ""
     if not callable(found):
         return False
-    if home == "pytensor.gradient" or home.startswith("pytensor.scalar."):
+    if home in _FUNCTION_HOMES or home.startswith("pytensor.scalar."):
         return True
     root, _, part = home.partition("pytensor.tensor.")
     return not root and part.split(".")[0] in _PARTS

@@ -37,10 +37,8 @@ def expected(x: np.ndarray, offset: np.ndarray, weights: np.ndarray) -> list[Any
 def test_models_take_and_give_plain_tensors(compiled: bool) -> None:
     inputs, outputs = graph()
     arrays = [RNG.normal(size=(4, 3)), RNG.normal(size=3), RNG.normal(size=(3, 2))]
-    if compiled:
-        model = export(pytensor.function(inputs, outputs))
-    else:
-        model = export_graph(inputs, outputs)
+    function = pytensor.function(inputs, outputs)
+    model = export(function) if compiled else export_graph(inputs, outputs)
     assert [port.name for port in model.graph.input] == ["x", "offset", "weights"]
     assert_same(run_model(model, *arrays), expected(*arrays), 1e-12, 1e-12)
 

@@ -88,7 +88,7 @@ class _State:
 
 
 def _state(path: Path) -> _State:
-    files = _files(path)
+    files = mapping_files(path)
     return _State(tuple(files), tuple(file.stat().st_mtime_ns for file in files))
 
 
@@ -148,11 +148,18 @@ def _meaning(definition: Definition) -> object:
     return definition.parameters, statements
 
 
-def _files(path: Path) -> list[Path]:
+def mapping_files(path: Path) -> list[Path]:
+    """Return a mapping file itself, or those of a folder.
+
+    Raises:
+        InvalidRequest: When it does not exist, or holds none.
+    """
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise InvalidRequest(f"mappings: {path} does not exist; give a folder of .yaml files")
+        raise InvalidRequest(
+            f"mappings: {path} does not exist; give a folder of .yaml files, or such a file"
+        )
     files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
     if not files:
         raise InvalidRequest(f"mappings: {path} holds no .yaml file")

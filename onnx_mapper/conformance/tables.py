@@ -9,12 +9,12 @@ from pathlib import Path
 
 from onnx_mapper.conformance.case_reader import read_cases
 from onnx_mapper.conformance.items import Item, broken_item, items_of
-from onnx_mapper.errors import InvalidRequest, RowError
+from onnx_mapper.errors import RowError
 from onnx_mapper.resources import folder
 from onnx_mapper.row_checks import installed_class
 from onnx_mapper.row_reader import read_mapping_file
 from onnx_mapper.rows import MappingFile, Row
-from onnx_mapper.table import Table, build_table
+from onnx_mapper.table import Table, build_table, mapping_files
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def find_subject(paths: Sequence[str | Path] = ()) -> Subject:
         InvalidRequest: When a path does not exist or holds no YAML.
     """
     packaged = sorted(folder("mappings").glob("*.yaml"))
-    asked = [file for path in paths for file in _files(Path(path))] or packaged
+    asked = [file for path in paths for file in mapping_files(Path(path))] or packaged
     wanted = {file.resolve() for file in asked}
     own = [file for file in asked if file.resolve() not in {p.resolve() for p in packaged}]
     left_out: list[RowError] = []
@@ -106,14 +106,3 @@ def _items(row: Row, full: bool, title: str) -> list[Item]:
         return items_of(row, read_cases(row), full, title)
     except RowError as error:
         return [broken_item(row, str(error), title)]
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise InvalidRequest(f"{path} does not exist: give folders or files of mapping rows")
-    found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
-    if not found:
-        raise InvalidRequest(f"{path} holds no .yaml file")
-    return found

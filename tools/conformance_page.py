@@ -1,6 +1,6 @@
 """Write docs/conformance-<line>.md from what `onnx-mapper test --mutants --json FILE` found.
 
-    python tools/conformance_page.py FILE
+    python tools/conformance_page.py FILE…
 
 `make mutants` does both for each PyTensor line; tests/test_conformance_page.py holds the page to
 the rows.
@@ -71,10 +71,18 @@ def _line(title: str, cells: list[Any]) -> str:
     return f"| `{title}` | {' | '.join(shown)} |"
 
 
+def _file_of(row: dict[str, Any]) -> str:
+    return str(row["row"]).partition("::")[0]
+
+
 def main(arguments: list[str]) -> int:
     """Write the page; return the exit status."""
-    (report,) = arguments
-    found = json.loads(Path(report).read_text(encoding="utf-8"))
+    reports = [json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments]
+    found = {
+        "versions": reports[0]["versions"],
+        "rows": sorted((row for each in reports for row in each["rows"]), key=_file_of),
+        "mutants": [entry for each in reports for entry in each["mutants"]],
+    }
     path = DOCS / f"conformance-{pytensor.__version__}.md"
     path.write_text(page(found), encoding="utf-8")
     print(f"wrote {path.relative_to(DOCS.parent)}")

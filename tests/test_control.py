@@ -193,6 +193,7 @@ def test_both_directions() -> None:
     check([X, START], [y], (numbers(4, 3), numbers(3)))
 
 
+@pytest.mark.slow
 def test_gradients_of_a_recurrence() -> None:
     w = pt.dmatrix("w")
     h = scan(lambda s, h, w: pt.tanh(h @ w + s), sequences=[X], outputs_info=[START],
@@ -203,6 +204,7 @@ def test_gradients_of_a_recurrence() -> None:
             check([X, START, w], gradients, (numbers(steps, 3), numbers(3), numbers(3, 3)))
 
 
+@pytest.mark.slow
 def test_second_derivatives_of_a_recurrence() -> None:
     first = pt.grad((simple_scan()[-1] ** 2).sum(), START)
     check([X, START], pt.grad((first * START[::-1]).sum(), [X, START]), (numbers(4, 3), numbers(3)))
@@ -283,6 +285,7 @@ def test_narrowed_nodes_inside_a_body_are_warned_of(tmp_path: Any) -> None:
     assert [n.op_type for n in body.node].count("Cast") == 2
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_another_process() -> None:
     program = (
         "import pytensor, pytensor.tensor as pt, hashlib\n"

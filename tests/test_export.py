@@ -328,6 +328,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["default", "FAST_COMPILE"])
 def test_same_function_same_bytes_in_another_process_under_another_hash_seed(
     tmp_path: Path, mode: str

@@ -107,6 +107,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_fit_leaves_the_earlier_one(earlier: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(earlier)], capture_output=True, text=True, check=True

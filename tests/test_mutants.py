@@ -174,6 +174,7 @@ def test_each_verb_is_lied_about(verb, tmp_path):
     assert f"attributes/{verb}: ignored" in labels
 
 
+@pytest.mark.slow
 def test_convolution_kills_every_mutant(tmp_path):
     from test_conformance_planted import CONVOLUTION, needs_conv2d
 

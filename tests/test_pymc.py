@@ -72,6 +72,7 @@ def gaussian_process() -> Any:
 MODELS = [eight_schools, varying_slopes, counts_and_choices, gaussian_process]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
 def test_density_and_gradient(build: Any) -> None:
     """What samplers ask for, of the unconstrained values, compiled by PyMC and symbolic."""

@@ -82,6 +82,7 @@ def test_a_perceptron_with_its_loss_and_gradients(dtype: str) -> None:
     check([net.x, net.labels], outputs, net.arrays, rtol, rtol)
 
 
+@pytest.mark.slow
 def test_training_steps_of_a_perceptron_happen_in_the_model() -> None:
     """The model gives the next weights; fed back they train as PyTensor does."""
     net = Perceptron("float32")
@@ -167,6 +168,7 @@ def test_a_transformer_block(dtype: str) -> None:
         assert len(used) < 110, used
 
 
+@pytest.mark.slow
 def test_gradients_of_a_transformer_block() -> None:
     block = Block("float64")
     loss = (block.y**2).mean()
@@ -181,6 +183,7 @@ def test_gradients_of_a_transformer_block() -> None:
     find_spec("pytensor.tensor.conv") is None,
     reason="PyTensor has no AbstractConv2d after 2.36.2",
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", [True, False])
 def test_a_convolutional_network(trained: bool) -> None:
     """Strided, depthwise and pointwise convolution, batch norm, a residual, pooling."""
@@ -256,6 +259,7 @@ def test_a_hierarchical_regression_with_its_gradient() -> None:
     check(inputs, [logp, *pt.grad(logp, inputs)], [np.asarray(a) for a in arrays], 1e-10, 1e-12)
 
 
+@pytest.mark.slow
 def test_the_curvature_of_a_hierarchical_regression() -> None:
     """Second derivatives, as for a Laplace approximation."""
     inputs, logp, arrays = hierarchical_regression()

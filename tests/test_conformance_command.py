@@ -180,3 +180,16 @@ def test_pytest_says_what_is_wrong_with_a_mapping_file(tmp_path):
     result = pytest_run("mine.yaml", "-q", cwd=tmp_path)
     assert "mine.yaml:1: op" in result.stdout
     assert "Traceback" not in result.stdout
+
+
+def test_an_attribute_without_a_verb_is_found_though_nothing_has_loaded_its_class(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "- op: pytensor.breakpoint:PdbBreakpoint\n  summary: What is looked at.\n"
+        "  inputs: [condition, x]\n  onnx: x\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "onnx_mapper", "test", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "mine.yaml:1: PdbBreakpoint's attribute 'name' has no verb" in done.stderr

@@ -11,7 +11,7 @@ from onnx_mapper.conformance.case_reader import read_cases
 from onnx_mapper.conformance.items import Item, broken_item, items_of
 from onnx_mapper.errors import RowError
 from onnx_mapper.resources import folder
-from onnx_mapper.row_checks import installed_class
+from onnx_mapper.row_checks import check_class, installed_class
 from onnx_mapper.row_reader import read_mapping_file
 from onnx_mapper.rows import MappingFile, Row
 from onnx_mapper.table import Table, build_table, mapping_files
@@ -89,6 +89,8 @@ def find_subject(paths: Sequence[str | Path] = ()) -> Subject:
     rows = [row for file in tested for row in file.rows if id(row) in used]
     active = [row for row in rows if installed_class(row, import_modules=True) is not None]
     inactive = [row for row in rows if row not in active]
+    for row in active:
+        check_class(row)  # whose module may not have been loaded when the table was
     return Subject(table, tuple(active), tuple(inactive), tuple(left_out))
 
 

@@ -1,6 +1,6 @@
 """Write docs/conformance-<line>.md from what `onnx-mapper test --mutants --json FILE` found.
 
-    python tools/conformance_page.py FILE…
+    python tools/conformance_page.py FILE…   # a later file's rows go before an earlier one's
 
 `make mutants` does both for each PyTensor line; tests/test_conformance_page.py holds the page to
 the rows.
@@ -21,7 +21,7 @@ INTRODUCTION = """\
 What `onnx-mapper test --mutants` found over all shipped rows. An item is one graph: a row's op with certain
 attributes, dtypes, opset and known or open sizes, on many numbers. Its model must give PyTensor's dtype, shape
 and numbers; the error is that of the worst number, in units of the last place of the result's dtype (of the
-output's largest number where the row asks for that). "In float32" counts items whose float64 ONNX Runtime
+output's largest number where the row asks for that, and 0 where an absolute tolerance covers it). "In float32" counts items whose float64 ONNX Runtime
 computes in float32, with a warning; "deviations" counts items with a known one, which is checked to be still
 there. A mutant is the row with one thing changed. Each must be noticed by an item; those that can't make a
 difference are equivalent, and the row says why.
@@ -71,6 +71,11 @@ def _line(title: str, cells: list[Any]) -> str:
     return f"| `{title}` | {' | '.join(shown)} |"
 
 
+def _latest(reports: list[dict[str, Any]], part: str, key: str) -> list[dict[str, Any]]:
+    """Return what the last report that has it says of each row or definition."""
+    return list({entry[key]: entry for each in reports for entry in each[part]}.values())
+
+
 def _file_of(row: dict[str, Any]) -> str:
     return str(row["row"]).partition("::")[0]
 
@@ -80,8 +85,8 @@ def main(arguments: list[str]) -> int:
     reports = [json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments]
     found = {
         "versions": reports[0]["versions"],
-        "rows": sorted((row for each in reports for row in each["rows"]), key=_file_of),
-        "mutants": [entry for each in reports for entry in each["mutants"]],
+        "rows": sorted(_latest(reports, "rows", "row"), key=_file_of),
+        "mutants": _latest(reports, "mutants", "subject"),
     }
     path = DOCS / f"conformance-{pytensor.__version__}.md"
     path.write_text(page(found), encoding="utf-8")

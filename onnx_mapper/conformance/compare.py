@@ -19,7 +19,8 @@ class Comparison:
 
     Attributes:
         problem: What is wrong; empty when nothing is.
-        ulps: The largest distance, in units of the last place of the result's dtype.
+        ulps: The largest distance, in units of the last place of the result's dtype; where no
+            number is farther off than an absolute tolerance, 0.
         index: Where the worst element is.
     """
 
@@ -77,7 +78,7 @@ def _close(found: Array, expected: Array, tolerance: Tolerance) -> Comparison:
         fine &= ~flipped
     if not fine.all():
         return _worst(~fine, ulps, found, expected)
-    small = distance <= float(info.tiny)
+    small = distance <= max(float(info.tiny), tolerance.atol or 0.0)
     return Comparison(ulps=float(np.where(small, 0.0, ulps).max()))
 
 

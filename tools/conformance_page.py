@@ -21,10 +21,10 @@ INTRODUCTION = """\
 What `onnx-mapper test --mutants` found over all shipped rows. An item is one graph: a row's op with certain
 attributes, dtypes, opset and known or open sizes, on many numbers. Its model must give PyTensor's dtype, shape
 and numbers; the error is that of the worst number, in units of the last place of the result's dtype (of the
-output's largest number where the row asks for that, and 0 where an absolute tolerance covers it). "In float32" counts items whose float64 ONNX Runtime
-computes in float32, with a warning; "deviations" counts items with a known one, which is checked to be still
-there. A mutant is the row with one thing changed. Each must be noticed by an item; those that can't make a
-difference are equivalent, and the row says why.
+output's largest number where the row asks for that; 0 where an absolute tolerance covers it). "In float32"
+counts items whose float64 ONNX Runtime computes in float32, with a warning; "deviations" counts known ones,
+which are checked to be still there. A mutant is the row with one thing changed. Each must be noticed by an
+item; those that can't make a difference are equivalent, and the row says why.
 """
 
 

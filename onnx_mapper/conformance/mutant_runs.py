@@ -213,6 +213,8 @@ def mutant_jobs(
 ) -> list[MutantJob]:
     """Return a job for each row that has items, and for each definition that they evaluate.
 
+    A definition is held by the items of its own file; by others only where no row there uses it.
+
     Args:
         subject: The rows under test.
         items: The items that pass, by what their ids begin with, each with the formulas that it
@@ -228,7 +230,9 @@ def mutant_jobs(
     files = {row.place.file for row in subject.rows}
     everything = _shuffled([pair for pairs in items.values() for pair in pairs])
     for definition in subject.table.language.definitions.values():
-        noticing = [pair for pair in everything if _uses(definition, pair)]
+        using = [pair for pair in everything if _uses(definition, pair)]
+        at_home = [pair for pair in using if pair[0].row.place.file == definition.place.file]
+        noticing = at_home or using
         listed = ", ".join(definition.parameters)
         title = f"{definition.place.file}::{definition.name}({listed})"
         if definition.place.file in files and noticing and chosen(title):

@@ -147,10 +147,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_formulas_fail_within_a_second(text: str) -> None:
-    begin = time.monotonic()
+    begin = time.process_time()  # not that of other programs on this machine
     with pytest.raises(RowError):
         evaluate(text, x=Value("x", "float32", (3,)))
-    assert time.monotonic() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 def test_attributes_reach_plain_records_only() -> None:

@@ -23,8 +23,9 @@ attributes, dtypes, opset and known or open sizes, on many numbers. Its model mu
 and numbers; the error is that of the worst number, in units of the last place of the result's dtype (of the
 output's largest number where the row asks for that; 0 where an absolute tolerance covers it). "In float32"
 counts items whose float64 ONNX Runtime computes in float32, with a warning; "deviations" counts known ones,
-which are checked to be still there. A mutant is the row with one thing changed. Each must be noticed by an
-item; those that can't make a difference are equivalent, and the row says why.
+which are checked to be still there. A mutant is the row with one thing changed. Each should be noticed by an
+item; those that can't make a difference are equivalent, and the row says why; survivors are those that no item
+notices yet.
 """
 
 
@@ -45,15 +46,15 @@ def page(found: dict[str, Any]) -> str:
         f"| equivalent | {sum(len(entry['equivalent']) for entry in mutants.values()):,} |",
         f"| survivors | {sum(len(entry['survived']) for entry in mutants.values()):,} |\n",
         "## Rows\n",
-        "| row | items | worst error | in float32 | deviations | mutants | equivalent |",
-        "|---|---|---|---|---|---|---|",
+        "| row | items | worst error | in float32 | deviations | mutants | equivalent | survivors |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         entry = mutants.get(row["row"])
         counts = [row["passed"], f"{row['worst_ulps']:.3g}", row["narrowed"], row["deviations"]]
         lines.append(_line(row["row"], [*counts, *_mutants(entry)]))
-    lines += ["\n## Definitions that rows share\n", "| definition | mutants | equivalent |"]
-    lines.append("|---|---|---|")
+    lines.append("\n## Definitions that rows share, as far as they were lied about\n")
+    lines += ["| definition | mutants | equivalent | survivors |", "|---|---|---|---|"]
     for title in sorted(set(mutants) - titles):
         lines.append(_line(title, _mutants(mutants[title])))
     return "\n".join(lines) + "\n"
@@ -61,9 +62,9 @@ def page(found: dict[str, Any]) -> str:
 
 def _mutants(entry: dict[str, Any] | None) -> list[Any]:
     if entry is None:
-        return ["", ""]
-    equivalent = len(entry["equivalent"])
-    return [entry["killed"] + equivalent + len(entry["survived"]), equivalent]
+        return ["", "", ""]
+    equivalent, survived = len(entry["equivalent"]), len(entry["survived"])
+    return [entry["killed"] + equivalent + survived, equivalent, survived]
 
 
 def _line(title: str, cells: list[Any]) -> str:

@@ -18,7 +18,7 @@ SUBJECT = find_subject()
 ITEMS = SUBJECT.items()
 
 
-QUICK_ITEMS = 6
+QUICK_ITEMS = 4
 """Of each row this many items, spread over its cases, are what `make quick` runs."""
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -133,17 +134,11 @@ def test_the_selector():
 
 
 def pytest_run(*arguments, cwd):
+    """Run pytest with the plugin, which an installed package brings by itself."""
+    installed = entry_points(group="pytest11", name="onnx-mapper")
+    plugin = () if installed else ("-p", "onnx_mapper_pytest")
     return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "onnx_mapper_pytest",
-            "-p",
-            "no:cacheprovider",
-            *arguments,
-        ],
+        [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
         capture_output=True,

@@ -1,6 +1,6 @@
 """Write docs/conformance-<line>.md from what `onnx-mapper test --mutants --json FILE` found.
 
-    python tools/conformance_page.py FILE…   # a later file's rows go before an earlier one's
+    python tools/conformance_page.py FILE
 
 `make mutants` does both for each PyTensor line; tests/test_conformance_page.py holds the page to
 the rows.
@@ -72,23 +72,10 @@ def _line(title: str, cells: list[Any]) -> str:
     return f"| `{title}` | {' | '.join(shown)} |"
 
 
-def _latest(reports: list[dict[str, Any]], part: str, key: str) -> list[dict[str, Any]]:
-    """Return what the last report that has it says of each row or definition."""
-    return list({entry[key]: entry for each in reports for entry in each[part]}.values())
-
-
-def _file_of(row: dict[str, Any]) -> str:
-    return str(row["row"]).partition("::")[0]
-
-
 def main(arguments: list[str]) -> int:
     """Write the page; return the exit status."""
-    reports = [json.loads(Path(name).read_text(encoding="utf-8")) for name in arguments]
-    found = {
-        "versions": reports[0]["versions"],
-        "rows": sorted(_latest(reports, "rows", "row"), key=_file_of),
-        "mutants": _latest(reports, "mutants", "subject"),
-    }
+    (report,) = arguments
+    found = json.loads(Path(report).read_text(encoding="utf-8"))
     path = DOCS / f"conformance-{pytensor.__version__}.md"
     path.write_text(page(found), encoding="utf-8")
     print(f"wrote {path.relative_to(DOCS.parent)}")

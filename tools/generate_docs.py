@@ -57,6 +57,12 @@ def vocabulary_page() -> str:
         lines.append(f"| `{name}({bare})` | {_first_line(function.__doc__)} |")
     lines.append("| `runs('Op', x, …)` | Whether ONNX Runtime has a kernel for these dtypes. |")
     lines.append("| `constant(numbers, dtype)` | A tensor with these numbers. |")
+    lines.append("| `like(x, y)` | x, known to have the shape of y. |")
+    lines.append("| `takes_batches(op)` | Whether an op's rows hold for leading batch axes. |")
+    lines.append("| `repeated(op, inputs, n)` | What an op gives over n leading axes. |")
+    lines.append(
+        "| `applied(op, inputs, n)` | What an op gives without this op's n leading axes. |"
+    )
     lines.append("| `graph(outputs, i=…, x=…)` | A graph for a node's attribute, with inputs. |")
     lines.append("| `branch(outputs)` | A graph that runs at most once, without inputs. |")
     lines.append("| `inner(graph, …)` | What an op's inner graph gives for these inputs. |")

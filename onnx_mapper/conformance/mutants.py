@@ -158,7 +158,7 @@ def _single_keys(source: Data) -> Iterator[Lie]:
     for key in ("choose", "finish", "promote", "batched"):
         if key in source:
             yield f"{key}: dropped", _dropping((key,)), None
-    for key in ("choose", "finish", "batch"):
+    for key in ("choose", "finish"):
         if key in source:
             yield from _formula_edits((key,), source[key])
     if isinstance(source.get("promote"), dict):

@@ -53,7 +53,7 @@ def page(found: dict[str, Any]) -> str:
         entry = mutants.get(row["row"])
         counts = [row["passed"], f"{row['worst_ulps']:.3g}", row["narrowed"], row["deviations"]]
         lines.append(_line(row["row"], [*counts, *_mutants(entry)]))
-    lines.append("\n## Definitions that rows share, as far as they were lied about\n")
+    lines.append("\n## Definitions that rows share\n")
     lines += ["| definition | mutants | equivalent | survivors |", "|---|---|---|---|"]
     for title in sorted(set(mutants) - titles):
         lines.append(_line(title, _mutants(mutants[title])))

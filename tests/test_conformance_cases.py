@@ -163,6 +163,32 @@ def test_expected_operators_are_held_against_the_model(tmp_path):
     }
 
 
+UNIFORM = """
+- op: pytensor.tensor.random.basic:UniformRV
+  summary: A uniform draw.
+  inputs: [rng, size, low, high]
+  needs: {random == 'input': "export with random='input'."}
+  attributes:
+    name: {ignore: A label.}
+    signature: {ignore: It has one dtype.}
+    dtype: {ignore: It is that of the draw.}
+    inplace: {ignore: It has no effect on the draw.}
+  let: {u: "noise('uniform between 0 and 1, both excluded', dtype(outs[1]), dims(outs[1]))"}
+  onnx: "[None, Add(low, Mul(u, Sub(high, low)))]"
+  cases: {inputs: {a: f64}, domain: {a: [0, 9]}, graph: "%s", expect: [%s]}
+"""
+
+
+def test_rows_that_draw_are_held_to_their_operators_and_must_be_used(tmp_path):
+    draw = "op(dtype='float64')(a, a + 2, size=(20000,))"
+    right = outcomes(tmp_path, UNIFORM % (draw, "Unsqueeze, Add, Unsqueeze, Sub, Mul, Add"))
+    assert {outcome.status for outcome in right.values()} == {PASSED}
+    wrong = outcomes(tmp_path, UNIFORM % (draw, "Add"))
+    assert all("expects Add" in outcome.problem for outcome in wrong.values())
+    other = outcomes(tmp_path, UNIFORM % ("pt.random.normal(a, 1, size=(20000,))", "Add"))
+    assert all("does not use this row" in outcome.problem for outcome in other.values())
+
+
 def test_refusals_must_refuse_with_the_phrase(tmp_path):
     cases = "{inputs: {x: 'T[2,3]', a: i64}, graph: 'pt.join(0, x, x)', refuse: [%s]}"
     says = "{graph: 'pt.join(a, x, x)', says: %s}"

@@ -26,7 +26,17 @@ from onnx_mapper.conformance.openness import (
     module,
     tensor_methods,
 )
-from onnx_mapper.conformance.steps import WORDS, Each, Earlier, Until, bound_names, saved, scanned
+from onnx_mapper.conformance.steps import (
+    LOOPS,
+    WORDS,
+    Each,
+    Earlier,
+    Until,
+    bound_names,
+    looped,
+    saved,
+    scanned,
+)
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.formula import LONGEST_FORMULA, shortened
 from onnx_mapper.static import StaticError, Vector, arithmetic, as_static, is_number
@@ -265,17 +275,17 @@ class GraphEvaluator:
 
     def _stepwise(self, node: ast.Call, word: str) -> Any:
         """`scan([h * s, until(h > 9)], s=each(x), h=earlier(h0))` and `grad(cost, [x])`."""
-        if word == "scan":
+        if word in LOOPS:
             given = {k.arg: self.visit(k.value) for k in node.keywords if k.arg}
             body = node.args[0] if len(node.args) == 1 else None
             if not isinstance(body, ast.List) or not body.elts:
-                raise self.refuse(node, "scan takes a list of what a step gives")
+                raise self.refuse(node, f"{word} takes a list of what a step gives")
             results = body.elts
 
             def step(names: Mapping[str, Any]) -> list[Any]:
                 return GraphEvaluator(self.place, {**self.names, **names})._items(results)
 
-            return scanned(step, given)
+            return scanned(step, given) if word == "scan" else looped(self._op(node), step, given)
         arguments = self._items(node.args)
         if word == "saved":
             return saved(*arguments)

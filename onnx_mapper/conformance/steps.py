@@ -1,4 +1,7 @@
-"""How a case writes a graph that runs step by step: `scan([h * s], s=each(x), h=earlier(h0))`."""
+"""How a case writes a graph that runs step by step: `scan([h * s], s=each(x), h=earlier(h0))`.
+
+`loop([h * s], s=each(x), h=earlier(h0), n_steps=n)` runs the row's own op on each element by itself.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-WORDS = frozenset({"scan", "each", "earlier", "until", "grad", "saved"})
+LOOPS = frozenset({"scan", "loop"})
+WORDS = LOOPS | frozenset({"each", "earlier", "until", "grad", "saved"})
 OPTIONS = frozenset({"n_steps", "go_backwards", "truncate_gradient"})
 
 
@@ -35,10 +39,10 @@ class Until:
 
 
 def bound_names(node: ast.AST) -> frozenset[str]:
-    """Return the names that a call of `scan` gives to what its steps read."""
+    """Return the names that a call of `scan` or `loop` gives to what its steps read."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         return frozenset()
-    if node.func.id != "scan":
+    if node.func.id not in LOOPS:
         return frozenset()
     return frozenset(k.arg for k in node.keywords if k.arg and k.arg not in OPTIONS)
 
@@ -102,6 +106,42 @@ def _sample(tensor: Any, taps: tuple[int, ...]) -> Any:
 
 def _past_sample(read: Earlier) -> Any:
     return [read.first[0]] * len(read.taps) if read.taps else read.first
+
+
+def looped(
+    cls: Any, step: Callable[[Mapping[str, Any]], list[Any]], given: Mapping[str, Any]
+) -> list[Any]:
+    """Build a graph that runs step by step for each element by itself.
+
+    Args:
+        cls: The Op that repeats a graph of scalars: made of what a step reads of the one before,
+            what it gives, what stays as it is, and the condition on which the steps end.
+        step: Gives the results of a step, from what it reads by name; an `Until` may be last.
+        given: What the steps read, by name, and their number as `n_steps`.
+
+    Returns:
+        One tensor per result.
+    """
+    from pytensor.scalar.basic import get_scalar_type
+    from pytensor.tensor.basic import as_tensor_variable
+    from pytensor.tensor.elemwise import Elemwise
+
+    reads = {name: value for name, value in given.items() if name != "n_steps"}
+    earlier = {n: as_tensor_variable(v.first) for n, v in reads.items() if isinstance(v, Earlier)}
+    each = {n: as_tensor_variable(v.sequence) for n, v in reads.items() if isinstance(v, Each)}
+    if len(earlier) + len(each) != len(reads) or "n_steps" not in given:
+        raise TypeError("loop takes earlier(…), each(…) and n_steps")
+    inside = {n: get_scalar_type(v.dtype)(n) for n, v in {**earlier, **each}.items()}
+    results = step(inside)
+    ends = isinstance(results[-1], Until)
+    op = cls(
+        init=[inside[n] for n in earlier],
+        update=results[:-1] if ends else results,
+        constant=[inside[n] for n in each],
+        until=results[-1].condition if ends else None,
+    )
+    outputs = Elemwise(op)(given["n_steps"], *earlier.values(), *each.values())
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def saved(outputs: list[Any]) -> list[Any]:

@@ -26,6 +26,7 @@ FUNCTIONS: list[tuple[Any, Sequence[Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("function", "rows"), FUNCTIONS)
 def test_gradients_of_all_arguments(function: Any, rows: Sequence[Any], dtype: str) -> None:

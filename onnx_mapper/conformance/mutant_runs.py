@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -22,6 +23,7 @@ from onnx_mapper.rows import Row
 from onnx_mapper.table import Table
 
 SECONDS_PER_MUTANT = 300.0
+ITEMS_KEPT = 500
 
 KILLED = "killed"
 SURVIVED = "survived"
@@ -107,6 +109,36 @@ class Noticed:
     differs: bool = False
 
 
+class _Bench:
+    """Items that pass with the true rows, ready to be held against mutants.
+
+    The jobs of a file ask for the same items one after the other, so the latest are kept.
+
+    Args:
+        table: The table with the true rows.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._ready: OrderedDict[str, Prepared | None] = OrderedDict()
+
+    def ready(self, item: Item) -> Prepared | None:
+        """Return an item with PyTensor's results; None where it does not pass."""
+        if item.id not in self._ready:
+            self._ready[item.id] = self._prepared(item)
+            if len(self._ready) > ITEMS_KEPT:
+                self._ready.popitem(last=False)
+        self._ready.move_to_end(item.id)
+        return self._ready[item.id]
+
+    def _prepared(self, item: Item) -> Prepared | None:
+        try:
+            prepared = Prepared(item, self.table.language)
+            return prepared if prepared.check(self.table).status == PASSED else None
+        except Exception:
+            return None
+
+
 class MutantJob:
     """The mutants of one row or definition, as steps.
 
@@ -115,18 +147,17 @@ class MutantJob:
         subject: The row or definition.
         items: The items that may notice, each with the formulas that it evaluates; the likeliest
             first.
-        table: The table with the true rows.
+        bench: Where the items are made ready.
     """
 
     def __init__(
-        self, title: str, subject: Row | Definition, items: Sequence[Noticing], table: Table
+        self, title: str, subject: Row | Definition, items: Sequence[Noticing], bench: _Bench
     ) -> None:
         self.title = title
         self.subject = subject
-        self.table = table
         self.mutants = mutants_of(subject)
         self._items = list(items)
-        self._prepared: dict[str, Prepared | None] = {}
+        self._bench = bench
         self._kills: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -140,14 +171,14 @@ class MutantJob:
 
     def _noticed(self, mutant: Mutant) -> Noticed:
         try:
-            table = mutant.table(self.table)
+            table = mutant.table(self._bench.table)
         except (MapperError, SyntaxError) as error:
             return Noticed(f"does not load: {error}")
         differs = False
         for item, marks in sorted(self._items, key=lambda pair: -self._kills.get(pair[0].id, 0)):
             if not mutant.is_noticed_by(marks):
                 continue
-            prepared = self._ready(item)
+            prepared = self._bench.ready(item)
             if prepared is None:
                 continue
             if prepared.check(table).status == FAILED:
@@ -155,17 +186,6 @@ class MutantJob:
                 return Noticed(item.id)
             differs |= prepared.differs
         return Noticed("", differs)
-
-    def _ready(self, item: Item) -> Prepared | None:
-        """Return an item that passes with the true row."""
-        if item.id not in self._prepared:
-            try:
-                prepared = Prepared(item, self.table.language)
-                passes = prepared.check(self.table).status == PASSED
-            except Exception:
-                passes = False
-            self._prepared[item.id] = prepared if passes else None
-        return self._prepared[item.id]
 
     def verdict(self, position: int, noticed: Noticed | Died) -> Verdict:
         """Judge a mutant by what noticed it."""
@@ -222,8 +242,9 @@ def mutant_jobs(
         chosen: Which definitions to lie about, by what reports call them.
     """
     titles = subject.titles()
+    bench = _Bench(subject.table)
     jobs = [
-        MutantJob(titles[row.title], row, _shuffled(items[titles[row.title]]), subject.table)
+        MutantJob(titles[row.title], row, _shuffled(items[titles[row.title]]), bench)
         for row in subject.rows
         if titles[row.title] in items and row.refuse is None
     ]
@@ -236,7 +257,7 @@ def mutant_jobs(
         listed = ", ".join(definition.parameters)
         title = f"{definition.place.file}::{definition.name}({listed})"
         if definition.place.file in files and noticing and chosen(title):
-            jobs.append(MutantJob(title, definition, noticing, subject.table))
+            jobs.append(MutantJob(title, definition, noticing, bench))
     return jobs
 
 

@@ -155,7 +155,7 @@ class Prepared:
             noise = noise_for(built.model, self.item.seed, trial.expected[0].shape)
             if not noise:
                 raise _Failure("no input takes random numbers")
-            results = _run(session, as_declared(built.model, {**trial.feed, **noise}))
+            results = _run(session, as_declared(built.model, {**trial.feed, **noise}), _loops(data))
             for found, expected in zip(results, trial.expected, strict=True):
                 problem = difference(np.asarray(found), expected)
                 if problem:
@@ -225,6 +225,7 @@ class _Run:
         self.model = model
         self.case = case
         self.narrowed = narrowed
+        self.loops = _loops(data)
         try:
             self.session = _session(data)
         except Exception as error:
@@ -258,7 +259,7 @@ class _Run:
     def _compare(self, trial: Trial) -> float:
         feed = {name: array for name, array in trial.feed.items() if name in self.names}
         try:
-            results = _run(self.session, feed)
+            results = _run(self.session, feed, self.loops)
         except Exception as error:
             raise _Failure(f"ONNX Runtime fails: {_first_line(error)}", feed=trial.feed) from None
         if isinstance(trial.expected, Exception):
@@ -295,16 +296,22 @@ def _session(data: bytes) -> Any:
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def _run(session: Any, feed: Feed) -> list[Any]:
-    """Run a model; one that a mutant has left in an endless loop is stopped."""
+def _run(session: Any, feed: Feed, loops: bool) -> list[Any]:
+    """Run a model; one that a mutant may have left in an endless loop is stopped after a while."""
+    if not loops:
+        return list(session.run(None, feed))
     options = onnxruntime.RunOptions()
     timer = threading.Timer(LONGEST_RUN, setattr, (options, "terminate", True))
     timer.start()
     try:
-        results: list[Any] = session.run(None, feed, options)
+        return list(session.run(None, feed, options))
     finally:
         timer.cancel()
-    return results
+
+
+def _loops(data: bytes) -> bool:
+    """Tell whether a model may have a Loop, in some graph of it."""
+    return b"Loop" in data
 
 
 def _told(error: BaseException) -> str:

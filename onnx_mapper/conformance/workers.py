@@ -49,7 +49,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, seconds: float) -> Iterator[tupl
     Where processes can't be forked, everything is done in this one.
 
     Args:
-        jobs: The jobs; each is done by one process, in order.
+        jobs: The jobs; the steps of each are done by one process, in order.
         workers: How many processes work at a time; 0 for none but this.
         seconds: How long a step may take.
 
@@ -68,7 +68,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, seconds: float) -> Iterator[tupl
             while waiting and len(active) < workers:
                 active.append(_start(jobs, waiting.pop(0), 0))
             for worker in _ready(active, seconds):
-                yield from _serve(jobs, worker, active, seconds)
+                yield from _serve(jobs, worker, waiting, active, seconds)
     finally:
         for worker in active:
             worker.process.kill()
@@ -77,18 +77,21 @@ def run_jobs(jobs: Sequence[Job], workers: int, seconds: float) -> Iterator[tupl
 def _start(jobs: Sequence[Job], job: int, step: int) -> _Worker:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(jobs[job], step, theirs), daemon=True)
+    process = context.Process(target=_work, args=(jobs, job, step, theirs), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process, ours, job, step, time.monotonic())
 
 
-def _work(job: Job, first: int, pipe: Connection) -> None:
+def _work(jobs: Sequence[Job], job: int, first: int, pipe: Connection) -> None:
+    """Do the steps of one job after the other, as long as there is a next one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for step in range(first, len(job)):
-        pipe.send(job.step(step))
-    pipe.close()
+    next_job: int | None = job
+    while next_job is not None:
+        for step in range(first, len(jobs[next_job])):
+            pipe.send(jobs[next_job].step(step))
+        next_job, first = pipe.recv(), 0
 
 
 def _end_with_parent() -> None:
@@ -109,7 +112,11 @@ def _ready(active: Sequence[_Worker], seconds: float) -> list[_Worker]:
 
 
 def _serve(
-    jobs: Sequence[Job], worker: _Worker, active: list[_Worker], seconds: float
+    jobs: Sequence[Job],
+    worker: _Worker,
+    waiting: list[int],
+    active: list[_Worker],
+    seconds: float,
 ) -> Iterator[tuple[int, int, Any]]:
     if worker.pipe.poll():
         try:
@@ -124,11 +131,19 @@ def _serve(
     yield worker.job, worker.step, result
     worker.step += 1
     worker.since = time.monotonic()
-    if isinstance(result, Died) or worker.step == len(jobs[worker.job]):
+    finished = worker.step == len(jobs[worker.job])
+    if isinstance(result, Died):
         active.remove(worker)
         worker.pipe.close()
-    if isinstance(result, Died) and worker.step < len(jobs[worker.job]):
-        active.append(_start(jobs, worker.job, worker.step))
+        if not finished:
+            active.append(_start(jobs, worker.job, worker.step))
+    elif finished and waiting:
+        worker.job, worker.step = waiting.pop(0), 0
+        worker.pipe.send(worker.job)
+    elif finished:
+        active.remove(worker)
+        worker.pipe.send(None)
+        worker.pipe.close()
 
 
 def _cause(status: int | None) -> str:

@@ -28,6 +28,7 @@ from onnx_mapper.formula import (
 )
 from onnx_mapper.hooks import HOOKS
 from onnx_mapper.nodes import Nodes, Source
+from onnx_mapper.row_checks import check_class
 from onnx_mapper.rows import HookCall, Require, Rewrite, Row, To
 from onnx_mapper.static import DTYPES, StaticError, Vector, as_static, describe
 from onnx_mapper.table import Table, class_path
@@ -195,6 +196,8 @@ class Engine:
             RowError: When the row has no answer here.
         """
         row = self._row_for(site)
+        if row.title not in self.rows_used:
+            check_class(row)  # which may have come, or changed, since the rows were read
         self.rows_used[row.title] = self.rows_used.get(row.title, 0) + 1
         before = self.nodes.source
         self.nodes.source = Source(class_path(type(site.op)), _place_of(row))

@@ -122,6 +122,20 @@ def test_an_edited_row_is_read_again(tmp_path: Path, swish: Any) -> None:
     assert operators(export(swish, mappings=[tmp_path])) == ["Mul", "Sigmoid", "Mul", "Mul"]
 
 
+def test_a_class_that_has_changed_since_the_rows_were_read_is_held_against_its_row(
+    tmp_path: Path, swish: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook, where a cell with a class runs again."""
+    write(tmp_path, ROW)
+    export(swish, mappings=[tmp_path])
+    leaky = type("Swish", (Swish,), {"__props__": ("beta", "leak"), "leak": 0.1})
+    leaky.__module__, leaky.__qualname__ = __name__, "Swish"
+    monkeypatch.setitem(globals(), "Swish", leaky)
+    x = pt.fvector("x")
+    with pytest.raises(Refused, match="Swish's attribute 'leak' has no verb"):
+        export(pytensor.function([x], leaky(1.5)(x), mode=RAW), mappings=[tmp_path])
+
+
 def test_own_definitions_can_not_change_what_the_packages_rows_mean(
     tmp_path: Path, swish: Any
 ) -> None:

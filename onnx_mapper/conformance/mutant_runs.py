@@ -23,7 +23,7 @@ from onnx_mapper.rows import Row
 from onnx_mapper.table import Table
 
 SECONDS_PER_MUTANT = 300.0
-ITEMS_KEPT = 500
+ITEMS_KEPT = 3000
 
 KILLED = "killed"
 SURVIVED = "survived"

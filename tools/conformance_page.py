@@ -25,7 +25,7 @@ output's largest number where the row asks for that; 0 where an absolute toleran
 counts items whose float64 ONNX Runtime computes in float32, with a warning; "deviations" counts known ones,
 which are checked to be still there. A mutant is the row with one thing changed. Each should be noticed by an
 item; those that can't make a difference are equivalent, and the row says why; survivors are those that no item
-notices yet.
+notices.
 """
 
 

@@ -155,7 +155,7 @@ def _inputs(source: Data) -> Iterator[Lie]:
 
 
 def _single_keys(source: Data) -> Iterator[Lie]:
-    for key in ("choose", "finish", "promote", "batched"):
+    for key in ("choose", "finish", "promote", "batched", "subclasses"):
         if key in source:
             yield f"{key}: dropped", _dropping((key,)), None
     for key in ("choose", "finish"):

@@ -22,7 +22,7 @@ from onnx_mapper.formula import Definition
 from onnx_mapper.rows import Row
 from onnx_mapper.table import Table
 
-SECONDS_PER_MUTANT = 300.0
+SECONDS_PER_MUTANT = 600.0
 ITEMS_KEPT = 3000
 
 KILLED = "killed"

@@ -15,7 +15,7 @@ import pytensor.tensor as pt
 import pytest
 from helpers import RAW, assert_same, operators, run_model
 
-from onnx_mapper import export, export_graph
+from onnx_mapper import Refused, export, export_graph
 
 RNG = np.random.default_rng(20260211)
 SIZES = pytest.mark.parametrize("size", [None, 5, 12], ids=["unknown", "small", "large"])
@@ -185,3 +185,17 @@ def test_blas_calls_drop_what_a_factor_of_zero_multiplies() -> None:
     np.testing.assert_allclose(dropped, arrays[1] @ arrays[2], rtol=1e-12)
     (kept,) = run_model(model, *arrays, np.asarray(0.5))
     assert np.isnan(kept).all()
+
+
+@pytest.mark.parametrize("size", [3, 12, None])
+def test_exponentials_of_matrices_and_their_gradient(size: int | None) -> None:
+    x = tensor("x", size, size)
+    array = numbers(size or 5, size or 5)
+    y = pt.linalg.expm(x) if hasattr(pt.linalg, "expm") else pt.slinalg.expm(x)
+    check([x], [y, y @ y], [array])
+    gradient = pt.grad((y**2).sum(), x)
+    if pytensor.__version__.startswith("2."):
+        with pytest.raises(Refused, match="no tensors of dtype complex128"):
+            export_graph([x], [gradient])
+    else:
+        check([x], [gradient], [array])

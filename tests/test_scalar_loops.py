@@ -74,7 +74,15 @@ def test_the_gradient_of_the_hypergeometric_function(dtype: str) -> None:
     assert_same(run_model(export(compiled), *arrays), expected, rtol, 0)
 
 
-@pytest.mark.parametrize("text", ["loop([a + 1], a=earlier(x))", "loop([a + 1], a=x, n_steps=2)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loop([a + 1], a=earlier(x))",
+        "loop([a + 1], a=x, n_steps=2)",
+        "loop([a + 1], a=earlier(x, -2, -1), n_steps=2)",
+        "loop([a + b], a=earlier(x), b=each(x, 0, 1), n_steps=2)",
+    ],
+)
 def test_a_case_says_what_a_loop_reads(text: str) -> None:
     formula = parse_graph(text, Place("rows.yaml", 1))
     with pytest.raises(TypeError, match="takes earlier"):

@@ -131,6 +131,8 @@ def looped(
     each = {n: as_tensor_variable(v.sequence) for n, v in reads.items() if isinstance(v, Each)}
     if len(earlier) + len(each) != len(reads) or "n_steps" not in given:
         raise TypeError("loop takes earlier(…), each(…) and n_steps")
+    if any(read.taps for read in reads.values()):
+        raise TypeError("loop takes earlier(x) and each(x) without places: a step reads one number")
     inside = {n: get_scalar_type(v.dtype)(n) for n, v in {**earlier, **each}.items()}
     results = step(inside)
     ends = isinstance(results[-1], Until)

@@ -1,6 +1,7 @@
 """PyTensor functions as ONNX models, by a table of rows that say what each op means."""
 
 from onnx_mapper.errors import (
+    DriftWarning,
     InvalidRequest,
     MapperError,
     Mismatch,
@@ -16,6 +17,7 @@ from onnx_mapper.version import VERSION as __version__  # noqa: N811
 
 __all__ = [
     "Check",
+    "DriftWarning",
     "Explanation",
     "InvalidRequest",
     "MapperError",

@@ -192,10 +192,12 @@ def capture_variables(
 def cleaned(graph: Any) -> FunctionGraph:
     """Return a copy of an op's inner graph, cleaned as `capture_variables` does.
 
-    PyTensor keeps inner graphs as they were written and rewrites them when it runs them.
+    PyTensor keeps inner graphs as they were written and rewrites them when it runs them. As it
+    does, no op is recognised in them: the graph of a log-sum-exp would become just that op.
     """
     thawed = graph.unfreeze() if hasattr(graph, "unfreeze") else graph
-    return _rewritten(FunctionGraph(list(thawed.inputs), list(thawed.outputs), clone=True))
+    copied = FunctionGraph(list(thawed.inputs), list(thawed.outputs), clone=True)
+    return _rewritten(copied, exclude=("symbolic_op_recognition",))
 
 
 def constant_excess(x: Any, n: Any) -> int | None:
@@ -212,11 +214,14 @@ def constant_excess(x: Any, n: Any) -> int | None:
     return int(result.data) if isinstance(result, Constant) else None
 
 
-def _rewritten(graph: FunctionGraph) -> FunctionGraph:
+def _rewritten(graph: FunctionGraph, exclude: Sequence[str] = ()) -> FunctionGraph:
     from pytensor.compile.mode import optdb
     from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 
-    optdb.query(RewriteDatabaseQuery(include=list(CLEAN_REWRITES))).rewrite(graph)
+    # To ask for a name creates it, and then nothing can be registered under it any more, as
+    # `import pytensor.xtensor` does.
+    include = [name for name in CLEAN_REWRITES if name in optdb]
+    optdb.query(RewriteDatabaseQuery(include=include, exclude=list(exclude))).rewrite(graph)
     return graph
 
 

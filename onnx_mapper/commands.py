@@ -17,9 +17,9 @@ import numpy as np
 from onnx_mapper.errors import InvalidRequest, Mismatch, PrecisionWarning
 from onnx_mapper.explain import check, explain
 from onnx_mapper.export import export
+from onnx_mapper.fit import installed_class
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.report import table
-from onnx_mapper.row_checks import installed_class
 from onnx_mapper.table import load_table
 from onnx_mapper.verify import verify
 

@@ -17,6 +17,7 @@ from pytensor.tensor.random.type import RandomType
 from onnx_mapper.capture import Captured, cleaned, constant_excess, ordered_applies
 from onnx_mapper.equal_sizes import EqualSizes
 from onnx_mapper.errors import Refusal, RefusedHere, RowError
+from onnx_mapper.fit import Fit, NoDefault, default_of, fit_of, is_same, unread_problem, versions
 from onnx_mapper.formula import (
     Formula,
     Lazy,
@@ -28,10 +29,10 @@ from onnx_mapper.formula import (
 )
 from onnx_mapper.hooks import HOOKS
 from onnx_mapper.nodes import Nodes, Source
-from onnx_mapper.row_checks import check_class
+from onnx_mapper.op_classes import class_path, props_of
 from onnx_mapper.rows import HookCall, Require, Rewrite, Row, To
 from onnx_mapper.static import DTYPES, StaticError, Vector, as_static, describe
-from onnx_mapper.table import Table, class_path
+from onnx_mapper.table import Table
 from onnx_mapper.value import StaticShape, TensorType, Value
 
 DEEPEST_INNER_GRAPH = 50
@@ -111,6 +112,8 @@ class Engine:
         dtypes: What becomes of float64.
         random: What rows may do about draws: "refuse" or "input".
         equal_sizes: Is told which open sizes are broadcast together.
+        strict: Whether to refuse an op whose class has an attribute that its row doesn't know,
+            also where the attribute stands at its default.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class Engine:
         dtypes: Dtypes,
         random: str,
         equal_sizes: EqualSizes,
+        strict: bool = False,
     ) -> None:
         self.table = table
         self.nodes = nodes
@@ -130,6 +134,9 @@ class Engine:
         self.refusals: list[Refusal] = []
         self.rows_used: dict[str, int] = {}
         self.equal_sizes = equal_sizes
+        self.strict = strict
+        self.drifts: dict[str, None] = {}
+        self._fits: dict[tuple[int, type], Fit] = {}
         self._clean_graphs: dict[int, tuple[Any, Any]] = {}
 
     def run(self, captured: Captured, known: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -196,8 +203,6 @@ class Engine:
             RowError: When the row has no answer here.
         """
         row = self._row_for(site)
-        if row.title not in self.rows_used:
-            check_class(row)  # which may have come, or changed, since the rows were read
         self.rows_used[row.title] = self.rows_used.get(row.title, 0) + 1
         before = self.nodes.source
         self.nodes.source = Source(class_path(type(site.op)), _place_of(row))
@@ -209,23 +214,75 @@ class Engine:
             self.nodes.source = before
 
     def _row_for(self, site: Site) -> Row:
-        rows = self.table.rows_for(site.op)
+        """Return the row for an op: of its class, or of the nearest base that serves it.
+
+        Where the class's own row doesn't fit the class, its inner graph says as much.
+        """
         path = class_path(type(site.op))
-        if not rows:
-            raise RefusedHere(
-                f"no row maps {path}; add one to a folder and pass mappings=[folder], "
-                "or rewrite the graph without it"
-            )
-        fitting = [row for row in rows if self._is_chosen(row, site)]
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
-            raise RowError(
-                fitting[1].place.within("choose"),
-                f"holds together with the row at {fitting[0].place}: they must exclude each other",
-            )
-        tried = "; ".join(f"{_place_of(row)} needs {row.choose.text}" for row in rows if row.choose)
-        raise RefusedHere(f"no row of {path} fits: {tried}")
+        unfit: list[str] = []
+        for rows in self.table.candidates(type(site.op)):
+            problems = {row.title: self._misfit(row, site.op) for row in rows}
+            usable = [row for row in rows if not problems[row.title] and (row.inline or not unfit)]
+            chosen = [row for row in usable if self._is_chosen(row, site)]
+            if len(chosen) == 1:
+                self._note_drift(chosen[0], site.op)
+                return chosen[0]
+            if chosen:
+                raise RowError(
+                    chosen[1].place.within("choose"),
+                    f"holds together with the row at {chosen[0].place}: they must exclude each "
+                    "other",
+                )
+            unfit += [problem for problem in problems.values() if problem]
+            if not unfit:
+                tried = [f"{_place_of(row)} needs {row.choose.text}" for row in rows if row.choose]
+                raise RefusedHere(f"no row of {path} fits: {'; '.join(tried)}")
+        if unfit:
+            raise RefusedHere("; ".join(dict.fromkeys(unfit)))
+        raise RefusedHere(
+            f"no row maps {path}; add one to a folder and pass mappings=[folder], "
+            "or rewrite the graph without it"
+        )
+
+    def _misfit(self, row: Row, op: Any) -> str:
+        """Return why a shipped row does not hold for an op of this PyTensor; nothing if it does.
+
+        Raises:
+            RowError: When it is the user's row, and its class came or changed since it was read.
+        """
+        fit = self._fit(row, op)
+        for misfit in fit.misfits:
+            if not row.shipped:
+                raise RowError(misfit.place, f"{row.name} {misfit.problem}")
+            return f"{row.name} {misfit.problem} ({misfit.place}); {versions()}"
+        for name in fit.unread:
+            if not row.shipped:
+                raise RowError(row.place, unread_problem(row, name))
+            value = getattr(op, name, None)
+            default = default_of(type(op), name)
+            usual = default is not NoDefault and is_same(value, default)
+            if self.strict or not usual:
+                return (
+                    f"{row.name}.{name} is {describe(as_static(value))}"
+                    f"{', as by default' if usual else ''}, and the row at {_place_of(row)} does "
+                    f"not know this attribute; {versions()}"
+                )
+        return ""
+
+    def _fit(self, row: Row, op: Any) -> Fit:
+        key = id(row), type(op)
+        if key not in self._fits:
+            self._fits[key] = fit_of(row, type(op))
+        return self._fits[key]
+
+    def _note_drift(self, row: Row, op: Any) -> None:
+        """Remember attributes that came after the row was written, and stand at their defaults."""
+        for name in self._fit(row, op).unread:
+            value = describe(as_static(getattr(op, name, None)))
+            self.drifts[
+                f"{row.name}.{name} is new. It is {value}, as by default, so the op is taken as "
+                f"before ({_place_of(row)}); {versions()}"
+            ] = None
 
     def _is_chosen(self, row: Row, site: Site) -> bool:
         if row.choose is None:
@@ -288,7 +345,8 @@ class Engine:
     def _bind_inputs(self, row: Row, site: Site) -> dict[str, Any]:
         bound: dict[str, Any] = {}
         given = list(site.inputs)
-        for name in row.inputs:
+        inputs = row.inputs_beside(props_of(site.op))
+        for name in inputs:
             if name.startswith("*"):
                 bound[name[1:]] = Vector(given)
                 given = []
@@ -299,12 +357,12 @@ class Engine:
             else:
                 raise RowError(
                     row.place.within("inputs"),
-                    f"{len(row.inputs)} inputs are named, and {site.op} has {len(site.inputs)}",
+                    f"{len(inputs)} inputs are named, and {site.op} has {len(site.inputs)}",
                 )
         if given and row.inputs:
             raise RowError(
                 row.place.within("inputs"),
-                f"{len(row.inputs)} inputs are named, and {site.op} has {len(site.inputs)}",
+                f"{len(inputs)} inputs are named, and {site.op} has {len(site.inputs)}",
             )
         return bound
 
@@ -403,7 +461,7 @@ class Engine:
         if not row.inputs:
             return site.inputs
         current: list[Any] = []
-        for name in row.inputs:
+        for name in row.inputs_beside(props_of(site.op)):
             value = scope.names[name.strip("*?")]
             current.extend(value if name.startswith("*") else [value])
         return tuple(current[: len(site.inputs)])

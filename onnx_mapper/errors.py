@@ -131,3 +131,7 @@ class Mismatch(MapperError, AssertionError):
 
 class PrecisionWarning(UserWarning):
     """A node computes in fewer digits than PyTensor, because no kernel has them."""
+
+
+class DriftWarning(UserWarning):
+    """An Op of the installed PyTensor has an attribute that its row doesn't know, at its default."""

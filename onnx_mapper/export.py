@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,14 @@ from onnx_mapper.capture import Captured, capture, capture_variables
 from onnx_mapper.emit import GraphBuilder, Narrowed
 from onnx_mapper.engine import Dtypes, Engine, Generator, is_generator, is_tensor_type
 from onnx_mapper.equal_sizes import AxisOfInput, EqualSizes
-from onnx_mapper.errors import InvalidRequest, PrecisionWarning, Refusal, Refused, gather_refusals
+from onnx_mapper.errors import (
+    DriftWarning,
+    InvalidRequest,
+    PrecisionWarning,
+    Refusal,
+    Refused,
+    gather_refusals,
+)
 from onnx_mapper.finish import Dimension, Port, check_target, finish, save
 from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, ir_version_of
 from onnx_mapper.static import DTYPES
@@ -43,6 +51,7 @@ def export(
     output_names: Sequence[str] | None = None,
     mappings: Sequence[str | Path] = (),
     random: RandomPolicy = "refuse",
+    strict: bool = False,
     verify: bool = False,
 ) -> ModelProto:
     """Turn a compiled PyTensor function into an ONNX model that gives the same numbers.
@@ -70,6 +79,7 @@ def export(
             standard normal or uniform numbers; the generators themselves, their inputs, outputs
             and updates, are left out. The model's metadata lists them, as
             `onnx_mapper.noise.<name>`.
+        strict: Whether to refuse what would be exported with a warning.
         verify: Whether to run the model in ONNX Runtime and compare it with the function.
 
     Returns:
@@ -83,6 +93,8 @@ def export(
 
     Warns:
         PrecisionWarning: Where a node computes in fewer digits, for want of a kernel.
+        DriftWarning: Where an Op of a newer PyTensor has an attribute that its row doesn't know,
+            and the attribute stands at its default.
 
     Example:
         >>> import pytensor, pytensor.tensor as pt
@@ -93,7 +105,7 @@ def export(
     """
     target = None if path is None else check_target(path)
     captured = capture(fn, input_names, output_names)
-    model = build(captured, opset, dtype, dims or {}, mappings, random)
+    model = build(captured, opset, dtype, dims or {}, mappings, random, strict)
     if verify:
         _refuse_to_verify_noise(model)
         from onnx_mapper.verify import verify as compare
@@ -116,6 +128,7 @@ def export_graph(
     output_names: Sequence[str] | None = None,
     mappings: Sequence[str | Path] = (),
     random: RandomPolicy = "refuse",
+    strict: bool = False,
     verify: bool = False,
 ) -> ModelProto:
     """Turn the graph between symbolic variables into an ONNX model.
@@ -134,6 +147,7 @@ def export_graph(
         output_names: Names for the outputs.
         mappings: Folders or files of further rows.
         random: What becomes of random draws.
+        strict: Whether to refuse what would be exported with a warning.
         verify: Whether to compare the model with PyTensor.
 
     Returns:
@@ -151,7 +165,7 @@ def export_graph(
     """
     target = None if path is None else check_target(path)
     captured = capture_variables(list(inputs), list(outputs), input_names, output_names)
-    model = build(captured, opset, dtype, dims or {}, mappings, random)
+    model = build(captured, opset, dtype, dims or {}, mappings, random, strict)
     if verify:
         _refuse_to_verify_noise(model)
         from onnx_mapper.verify import reference_function
@@ -171,12 +185,14 @@ class Built:
         model: The checked model.
         rows_used: How many times each row was applied, by its title.
         narrowed: The nodes that compute in fewer digits than PyTensor.
+        drifts: What is new in the installed PyTensor and was taken as before.
         tensors: The name that each PyTensor variable has in the model.
     """
 
     model: ModelProto
     rows_used: Mapping[str, int]
     narrowed: tuple[Narrowed, ...]
+    drifts: tuple[str, ...]
     tensors: Mapping[Any, str]
 
 
@@ -187,6 +203,7 @@ def build(
     dims: Dims,
     mappings: Sequence[str | Path],
     random: str = "refuse",
+    strict: bool = False,
 ) -> ModelProto:
     """Map a captured graph to a checked model; see `export`."""
     if not isinstance(opset, int) or not OLDEST_OPSET <= opset <= NEWEST_OPSET:
@@ -195,13 +212,26 @@ def build(
         raise InvalidRequest(f"dtype is {dtype!r}; it must be 'keep' or 'float32'")
     if random not in ("refuse", "input"):
         raise InvalidRequest(f"random is {random!r}; it must be 'refuse' or 'input'")
-    built = build_with(load_table(mappings), captured, opset, dtype, dims, random)
-    _warn(built.narrowed)
+    built = build_with(load_table(mappings), captured, opset, dtype, dims, random, strict)
+    if strict and built.narrowed:
+        raise Refused(
+            tuple(
+                Refusal(op, row, f"{what} (strict=True)", count)
+                for (op, row, what), count in _gathered(built.narrowed).items()
+            )
+        )
+    _warn(built)
     return built.model
 
 
 def build_with(
-    table: Table, captured: Captured, opset: int, dtype: str, dims: Dims, random: str = "refuse"
+    table: Table,
+    captured: Captured,
+    opset: int,
+    dtype: str,
+    dims: Dims,
+    random: str = "refuse",
+    strict: bool = False,
 ) -> Built:
     """Map a captured graph by the rows of one table; see `export`.
 
@@ -219,7 +249,7 @@ def build_with(
     equal: Mapping[AxisOfInput, str] = {}
     while True:
         builder = GraphBuilder(opset, ir_version_of(opset), frozenset(names))
-        engine = Engine(table, builder, dtypes, random, equal_sizes)
+        engine = Engine(table, builder, dtypes, random, equal_sizes, strict)
         known, ports = _enter(captured, builder, engine, dims, equal)
         values = engine.run(captured, known)
         learned = equal_sizes.symbols([(port.name, len(port.dims)) for port in ports])
@@ -238,7 +268,7 @@ def build_with(
         metadata[NOISE_KEY + port.name] = port.doc
     model = finish(builder, ports, outputs, captured.name, metadata)
     tensors = {v: builder.final_name(x) for v, x in values.items() if isinstance(x, Value)}
-    return Built(model, engine.rows_used, tuple(builder.narrowed), tensors)
+    return Built(model, engine.rows_used, tuple(builder.narrowed), tuple(engine.drifts), tensors)
 
 
 def trace(
@@ -268,6 +298,7 @@ def refusals_of(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PrecisionWarning)
+            warnings.simplefilter("ignore", DriftWarning)
             build(captured, opset, "keep", {}, mappings)
     except Refused as refused:
         return refused.refusals
@@ -382,21 +413,28 @@ def _leave(
     return ports
 
 
-def _warn(narrowed: Sequence[Narrowed]) -> None:
-    seen: dict[tuple[str, str], int] = {}
-    for entry in narrowed:
-        key = (
-            f"{entry.source.op} ({entry.source.row})",
+def _gathered(narrowed: Sequence[Narrowed]) -> Counter[tuple[str, str, str]]:
+    """Count the nodes that are narrowed alike: by op, row and what becomes of them."""
+    return Counter(
+        (
+            entry.source.op,
+            entry.source.row,
             (
                 f"{entry.op_type} has no {entry.from_dtype} kernel in ONNX Runtime and computes "
                 f"in {entry.to_dtype}"
             ),
         )
-        seen[key] = seen.get(key, 0) + 1
-    for (op, what), count in seen.items():
+        for entry in narrowed
+    )
+
+
+def _warn(built: Built) -> None:
+    for drift in built.drifts:
+        warnings.warn(drift, DriftWarning, stacklevel=4)
+    for (op, row, what), count in _gathered(built.narrowed).items():
         times = f" ({count} nodes)" if count > 1 else ""
         warnings.warn(
-            f"{op}{times}: {what}; about 7 digits are right. "
+            f"{op} ({row}){times}: {what}; about 7 digits are right. "
             "export(..., dtype='float32') makes the whole model float32.",
             PrecisionWarning,
             stacklevel=4,

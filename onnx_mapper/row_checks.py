@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from onnx_mapper.errors import Place, RowError
+from onnx_mapper.fit import fit_of, installed_class, unread_problem
 from onnx_mapper.formula import Definition, Formula, Language, Statement
 from onnx_mapper.hooks import HOOKS
+from onnx_mapper.op_classes import props_of
 from onnx_mapper.operators import all_operators, attribute_kind, attributes_of, opsets_of, schema_of
 from onnx_mapper.opsets import OPSETS
-from onnx_mapper.rows import HookCall, Rewrite, Row, To
+from onnx_mapper.rows import ALWAYS_IN_SCOPE, HookCall, Rewrite, Row, To, formulas_of
 from onnx_mapper.static import DTYPES
 
-ALWAYS_IN_SCOPE = frozenset({"out", "outs", "opset", "random"})
 _GUARDS = frozenset({"opset", "runs"})
 
 
@@ -27,11 +26,13 @@ def check_row(row: Row, language: Language) -> None:
     Raises:
         RowError: At the first formula or attribute that is wrong, with what exists.
     """
-    check_class(row)
+    found = installed_class(row)
+    if not row.shipped:  # a shipped row is judged when its op is met: none stops another
+        check_class(row)
     in_scope = set(ALWAYS_IN_SCOPE) | set(row.input_names()) | set(row.reads)
-    in_scope |= {attribute.name for attribute in row.attributes} | class_attributes(row)
+    in_scope |= {attribute.name for attribute in row.attributes} | set(props_of(found))
     in_scope |= {name for name, _ in row.let}
-    open_names = installed_class(row) is None and bool(row.ops)
+    open_names = row.shipped or found is None
     for formula in formulas_of(row):
         extra = {"result"} if formula is row.finish else set()
         _check_formula(formula, frozenset(in_scope | extra), language, open_names)
@@ -182,81 +183,17 @@ def _hook_calls(verb: Any) -> Iterator[HookCall]:
         yield from (body for _, body in verb.inputs if isinstance(body, HookCall))
 
 
-def formulas_of(row: Row) -> Iterator[Formula]:
-    """Yield a row's formulas outside its body."""
-    if row.choose:
-        yield row.choose
-    yield from (need.condition for need in row.needs)
-    yield from (formula for _, formula in row.promote)
-    yield from (formula for _, formula in row.let)
-    if row.finish:
-        yield row.finish
-    for attribute in row.attributes:
-        verb = attribute.verb
-        if isinstance(verb, To):
-            candidates = [verb.value, verb.otherwise, *(f for _, f in verb.table)]
-        elif isinstance(verb, Rewrite):
-            candidates = [body for _, body in verb.inputs]
-        else:
-            candidates = []
-        yield from (item for item in candidates if isinstance(item, Formula))
-
-
-def installed_class(row: Row, import_modules: bool = False) -> type | None:
-    """Return the row's class where the running PyTensor has it.
-
-    A row must not run code, so only PyTensor's own modules are ever imported; a class of
-    another package counts once that package is imported.
-    """
-    for path in row.ops:
-        module_name, _, name = path.partition(":")
-        if import_modules and module_name.split(".")[0] == "pytensor":
-            try:
-                importlib.import_module(module_name)
-            except ImportError:
-                continue
-        found = getattr(sys.modules.get(module_name), name, None)
-        if isinstance(found, type):
-            return found
-    return None
-
-
-def class_attributes(row: Row) -> frozenset[str]:
-    """Return the `__props__` of the row's class; none where it isn't loaded."""
-    return frozenset(getattr(installed_class(row), "__props__", ()) or ())
-
-
 def check_class(row: Row) -> None:
     """Check a row against the class itself: every `__props__` entry accounted for, none invented.
 
     Raises:
-        RowError: When the class is not an Op, lives elsewhere, or its attributes don't agree.
+        RowError: When the class is loaded and the row does not fit it.
     """
     found = installed_class(row)
     if found is None:
         return
-    home = f"{found.__module__}:{found.__qualname__}"
-    if home not in row.ops:
-        raise RowError(row.place.within("op"), f"{row.ops[0]} is defined as {home}: write that")
-    props = class_attributes(row)
-    for attribute in row.attributes:
-        if props and attribute.name not in props and not attribute.optional:
-            raise RowError(
-                attribute.place,
-                f"{attribute.name!r} is not in {row.name}.__props__; it has: "
-                f"{', '.join(sorted(props))}",
-            )
-    if row.inline or row.unfuse or row.refuse:
-        return
-    used = {attribute.name for attribute in row.attributes} | {row.delegate}
-    for formula in formulas_of(row):
-        used |= formula.names
-    for statement in row.body:
-        used |= statement.formula.names
-    forgotten = sorted(props - used)
-    if forgotten:
-        raise RowError(
-            row.place,
-            f"{row.name}'s attribute {forgotten[0]!r} has no verb: say `to`, `rewrite`, `require` "
-            "or `ignore` under attributes, or use it in a formula",
-        )
+    fit = fit_of(row, found)
+    for misfit in fit.misfits:
+        raise RowError(misfit.place, f"{row.name} {misfit.problem}")
+    for name in fit.unread:
+        raise RowError(row.place, unread_problem(row, name))

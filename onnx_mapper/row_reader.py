@@ -41,13 +41,20 @@ _VERBS = ("to", "rewrite", "require", "ignore")
 _MEANINGS = ("onnx", "inline", "delegate", "unfuse", "refuse")
 
 
-def read_mapping_file(path: Path) -> MappingFile:
+def read_mapping_file(path: Path, shipped: bool = False) -> MappingFile:
     """Read one YAML file of rows, families and definitions.
+
+    Args:
+        path: The file.
+        shipped: Whether it comes with the package.
 
     Raises:
         RowError: At the first thing in it that is wrong, with file, line and path.
     """
-    return read_document(strict_yaml.read(path))
+    file = read_document(strict_yaml.read(path))
+    if not shipped:
+        return file
+    return replace(file, rows=tuple(replace(row, shipped=True) for row in file.rows))
 
 
 def read_document(document: Document) -> MappingFile:

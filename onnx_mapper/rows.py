@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from onnx_mapper.errors import Place
 from onnx_mapper.formula import Definition, Formula, Statement
+
+ALWAYS_IN_SCOPE = frozenset({"out", "outs", "opset", "random"})
+"""Names that every formula of a row may read."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Row:
         broadcasts: Whether inputs and outputs have equal sizes along each axis where they are
             not statically 1, so that either can be asked for them.
         inputs: Names of the inputs; a last `*name` takes all that are left, a `name?` may be
-            missing.
+            missing, and a `name=` is no input of a class that has an attribute of that name.
         reads: Attributes beside `__props__` that formulas read.
         choose: Tells several rows of one class apart.
         needs: Conditions for being expressible, with reasons.
@@ -152,6 +155,7 @@ class Row:
         cases: Conformance cases, as written.
         deviations: Where PyTensor's numbers can't be followed, as written.
         equivalent: Mutants that make no difference, as written.
+        shipped: Whether the row comes with the package, and not from the user.
         source: The row as data, for documentation and mutants.
         origin: What read the row, and can read a changed one.
     """
@@ -179,6 +183,7 @@ class Row:
     cases: tuple[Any, ...] = field(default=(), compare=False)
     deviations: tuple[Any, ...] = field(default=(), compare=False)
     equivalent: tuple[Any, ...] = field(default=(), compare=False)
+    shipped: bool = False
     source: Any = field(default=None, compare=False, repr=False)
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
@@ -198,7 +203,12 @@ class Row:
 
     def input_names(self) -> tuple[str, ...]:
         """Return the inputs' names without their marks."""
-        return tuple(name.strip("*?") for name in self.inputs)
+        return tuple(name.strip("*?=") for name in self.inputs)
+
+    def inputs_beside(self, props: Collection[str]) -> tuple[str, ...]:
+        """Return the inputs' names, with their marks, of a class with these attributes."""
+        kept = (name for name in self.inputs if not (name[-1] == "=" and name[:-1] in props))
+        return tuple(name.rstrip("=") for name in kept)
 
 
 @dataclass(frozen=True)
@@ -207,3 +217,23 @@ class MappingFile:
 
     rows: tuple[Row, ...]
     definitions: tuple[Definition, ...]
+
+
+def formulas_of(row: Row) -> Iterator[Formula]:
+    """Yield a row's formulas outside its body."""
+    if row.choose:
+        yield row.choose
+    yield from (need.condition for need in row.needs)
+    yield from (formula for _, formula in row.promote)
+    yield from (formula for _, formula in row.let)
+    if row.finish:
+        yield row.finish
+    for attribute in row.attributes:
+        verb = attribute.verb
+        if isinstance(verb, To):
+            candidates = [verb.value, verb.otherwise, *(f for _, f in verb.table)]
+        elif isinstance(verb, Rewrite):
+            candidates = [body for _, body in verb.inputs]
+        else:
+            candidates = []
+        yield from (item for item in candidates if isinstance(item, Formula))

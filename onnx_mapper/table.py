@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from onnx_mapper import vocabulary
 from onnx_mapper.errors import InvalidRequest, RowError
 from onnx_mapper.formula import Definition, Language
+from onnx_mapper.op_classes import class_path, find_class
 from onnx_mapper.resources import folder
 from onnx_mapper.row_checks import check_definition, check_row
 from onnx_mapper.row_reader import read_mapping_file
@@ -44,20 +46,49 @@ class Table:
 
     def rows_for_class(self, cls: type) -> tuple[Row, ...]:
         """Return the rows of an Op class; see `rows_for`."""
+        return next(self.candidates(cls), ())
+
+    def candidates(self, cls: type) -> Iterator[tuple[Row, ...]]:
+        """Yield the rows of an Op class, then those of each base class that serve it."""
         own, *bases = cls.__mro__
-        rows = self.by_class.get(class_path(own), ())
-        if rows:
-            return rows
+        if rows := self._rows_of(own):
+            yield rows
         for base in bases:
-            rows = tuple(r for r in self.by_class.get(class_path(base), ()) if r.subclasses)
-            if rows:
-                return rows
-        return ()
+            if rows := tuple(row for row in self._rows_of(base) if row.subclasses):
+                yield rows
+
+    def _rows_of(self, cls: type) -> tuple[Row, ...]:
+        """Return the rows of one class: of its path, or of an old home that still exports it."""
+        path = class_path(cls)
+        return self.by_class[path] if path in self.by_class else self._moved.rows_of(cls)
+
+    @cached_property
+    def _moved(self) -> _Moved:
+        return _Moved(self.by_class)
 
 
-def class_path(cls: type) -> str:
-    """Return `module:Class`, as rows name classes."""
-    return f"{cls.__module__}:{cls.__qualname__}"
+class _Moved:
+    """Rows of classes that are defined elsewhere than the rows say.
+
+    Args:
+        by_class: The rows by the paths that they name.
+    """
+
+    def __init__(self, by_class: Mapping[str, tuple[Row, ...]]) -> None:
+        self._by_class = by_class
+        self._found: dict[type, tuple[Row, ...]] = {}
+        self._modules = 0
+
+    def rows_of(self, cls: type) -> tuple[Row, ...]:
+        """Return the rows that name a home which exports a class; the user's before the package's."""
+        if self._modules != len(sys.modules):
+            self._modules = len(sys.modules)
+            self._found.clear()
+        if cls not in self._found:
+            homes = [rows for path, rows in self._by_class.items() if find_class(path) is cls]
+            own = [rows for rows in homes if not rows[0].shipped]
+            self._found[cls] = (own or homes or [()])[-1]
+        return self._found[cls]
 
 
 def load_table(mappings: Sequence[str | Path] = ()) -> Table:
@@ -76,7 +107,9 @@ def load_table(mappings: Sequence[str | Path] = ()) -> Table:
 
 @cache
 def _packaged() -> tuple[MappingFile, ...]:
-    return tuple(read_mapping_file(path) for path in sorted(folder("mappings").glob("*.yaml")))
+    return tuple(
+        read_mapping_file(path, shipped=True) for path in sorted(folder("mappings").glob("*.yaml"))
+    )
 
 
 @dataclass(frozen=True)
@@ -131,7 +164,9 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
                     unchosen[0].place,
                     f"{path} is mapped at {others} too: give each row a `choose`, or remove one",
                 )
-        by_class.update(layer)
+        for path, rows in layer.items():
+            for home in {path}.union(*(row.ops for row in by_class.get(path, ()))):
+                by_class[home] = rows
     language = Language(
         vocabulary.FUNCTIONS, vocabulary.CONSTANTS, vocabulary.QUESTIONS, definitions
     )

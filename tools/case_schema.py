@@ -51,8 +51,8 @@ CASE: dict[str, Any] = {
         "name": {"type": "string", "pattern": r"^[a-z0-9][a-z0-9_]*$"},
         "pytensor": {
             "type": "string",
-            "pattern": r"^\d+(\.\d+)*$",
-            "description": "The versions of PyTensor that it is about: 2 for all of 2.x.",
+            "pattern": r"^(<|>=)?\d+(\.\d+)*$",
+            "description": "The versions of PyTensor that it is about: 2 for all of 2.x, <3.1, >=3.1.",
         },
         "inputs": {
             **mapping_of({"type": "string", "maxLength": 200}),

@@ -124,7 +124,7 @@ def schema() -> dict[str, Any]:
         "broadcasts": {"type": "boolean"},
         "inputs": {
             "type": "array",
-            "items": {"type": "string", "pattern": r"^(\*[a-z][a-z0-9_]*|[a-z][a-z0-9_]*\??)$"},
+            "items": {"type": "string", "pattern": r"^(\*[a-z][a-z0-9_]*|[a-z][a-z0-9_]*[?=]?)$"},
             "uniqueItems": True,
         },
         "reads": {"type": "array", "items": {"type": "string", "pattern": "^[a-z][A-Za-z0-9_]*$"}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,11 +18,26 @@ ALWAYS_NAMED = frozenset({"opset", "shapes", "pytensor", "inf", "nan", "pi", "e"
 
 
 def is_about_installed(source: Mapping[str, Any]) -> bool:
-    """Tell whether an entry is about the installed PyTensor: `pytensor: 2` for all of 2.x."""
+    """Tell whether an entry is about the installed PyTensor.
+
+    `pytensor: 2` stands for all of 2.x, `<3.1` and `>=3.1` for the releases before and from 3.1 on.
+    """
     import pytensor
 
     asked = source.get("pytensor")
-    return asked is None or f"{pytensor.__version__}.".startswith(f"{asked}.")
+    if asked is None:
+        return True
+    if asked.startswith("<"):
+        return not _is_from(pytensor.__version__, asked[1:])
+    if asked.startswith(">="):
+        return _is_from(pytensor.__version__, asked[2:])
+    return f"{pytensor.__version__}.".startswith(f"{asked}.")
+
+
+def _is_from(version: str, first: str) -> bool:
+    wanted = [int(part) for part in first.split(".")]
+    numbers = [int(part) for part in re.findall(r"\d+", version)[: len(wanted)]]
+    return numbers >= wanted
 
 
 def read_deviation(

@@ -28,7 +28,7 @@ from onnx_mapper.conformance.items import Item, names_of
 from onnx_mapper.conformance.openness import check_constructor
 from onnx_mapper.engine import is_tensor_type
 from onnx_mapper.errors import RowError
-from onnx_mapper.row_checks import installed_class
+from onnx_mapper.fit import installed_class
 from onnx_mapper.rows import Row
 from onnx_mapper.value import Array
 from onnx_mapper.vocabulary import CONSTANTS

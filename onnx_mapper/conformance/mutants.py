@@ -15,9 +15,11 @@ import yaml
 from onnx_mapper.conformance.coverage import Mark, mark_of
 from onnx_mapper.conformance.formula_mutants import changes
 from onnx_mapper.errors import Place, RowError
+from onnx_mapper.fit import installed_class
 from onnx_mapper.formula import Definition, node_calls, parse_statement
+from onnx_mapper.op_classes import props_of
 from onnx_mapper.operators import attributes_of, opsets_of, schema_of
-from onnx_mapper.row_checks import check_definition, check_row, class_attributes
+from onnx_mapper.row_checks import check_definition, check_row
 from onnx_mapper.rows import Row, To
 from onnx_mapper.table import Table
 
@@ -179,7 +181,7 @@ def _body_edits(source: Data) -> Iterator[Lie]:
 
 def _attributes(row: Row) -> Iterator[Lie]:
     source = row.source.get("attributes", {})
-    installed = class_attributes(row)
+    installed = props_of(installed_class(row))
     for name, verbs in source.items():
         plain = name.rstrip("?")
         if plain != name and installed and plain not in installed:

@@ -10,8 +10,9 @@ from pathlib import Path
 from onnx_mapper.conformance.case_reader import read_cases
 from onnx_mapper.conformance.items import Item, broken_item, items_of
 from onnx_mapper.errors import RowError
+from onnx_mapper.fit import installed_class
 from onnx_mapper.resources import folder
-from onnx_mapper.row_checks import check_class, installed_class
+from onnx_mapper.row_checks import check_class
 from onnx_mapper.row_reader import read_mapping_file
 from onnx_mapper.rows import MappingFile, Row
 from onnx_mapper.table import Table, build_table, mapping_files
@@ -68,7 +69,7 @@ def find_subject(paths: Sequence[str | Path] = ()) -> Subject:
     files: dict[Path, MappingFile] = {}
     for path in packaged:
         try:
-            files[path] = _read(path)
+            files[path] = _read(path, shipped=True)
         except RowError as error:
             if path.resolve() in wanted:
                 raise
@@ -90,17 +91,18 @@ def find_subject(paths: Sequence[str | Path] = ()) -> Subject:
     active = [row for row in rows if installed_class(row, import_modules=True) is not None]
     inactive = [row for row in rows if row not in active]
     for row in active:
-        check_class(row)  # whose module may not have been loaded when the table was
+        if not row.shipped:
+            check_class(row)  # whose module may not have been loaded when the table was
     return Subject(table, tuple(active), tuple(inactive), tuple(left_out))
 
 
-def _read(path: Path) -> MappingFile:
-    return _read_once(path, path.stat().st_mtime_ns)
+def _read(path: Path, shipped: bool = False) -> MappingFile:
+    return _read_once(path, shipped, path.stat().st_mtime_ns)
 
 
 @cache
-def _read_once(path: Path, changed: int) -> MappingFile:  # noqa: ARG001 - a changed file is read anew
-    return read_mapping_file(path)
+def _read_once(path: Path, shipped: bool, changed: int) -> MappingFile:  # noqa: ARG001 - a changed file is read anew
+    return read_mapping_file(path, shipped)
 
 
 def _items(row: Row, full: bool, title: str) -> list[Item]:

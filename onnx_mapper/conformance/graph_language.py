@@ -34,6 +34,7 @@ from onnx_mapper.conformance.steps import (
     Until,
     bound_names,
     looped,
+    rewritten,
     saved,
     scanned,
 )
@@ -86,7 +87,13 @@ _ALLOWED = (
     ast.Starred, ast.Load, ast.operator, ast.unaryop, ast.cmpop, ast.boolop,
 )  # fmt: skip
 
-_ROOTS = {"pt": "pytensor.tensor", "scalar": "pytensor.scalar", "xtensor": "pytensor.xtensor"}
+_ROOTS = {
+    "pt": "pytensor.tensor",
+    "scalar": "pytensor.scalar",
+    "xtensor": "pytensor.xtensor",
+    "conditional": "pytensor.conditional",
+    "assumptions": "pytensor.assumptions",
+}
 _CLASSES = {"ValueError": ValueError, "IndexError": IndexError}
 
 
@@ -289,6 +296,8 @@ class GraphEvaluator:
         arguments = self._items(node.args)
         if word == "saved":
             return saved(*arguments)
+        if word == "rewritten":
+            return rewritten(*arguments)
         if word == "until":
             return Until(*arguments)
         if word == "grad":

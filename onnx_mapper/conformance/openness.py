@@ -21,11 +21,12 @@ _PARTS = frozenset({
 })  # fmt: skip
 _OP_HOMES = (
     "pytensor.tensor.", "pytensor.scalar.", "pytensor.compile.builders", "pytensor.compile.ops",
-    "pytensor.ifelse", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
+    "pytensor.ifelse", "pytensor.conditional.", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
     "pytensor.scan.", "pytensor.assumptions.", "pytensor.breakpoint", "pytensor.compile.debug.",
     "pytensor.xtensor.basic.",
 )  # fmt: skip
-_FUNCTION_HOMES = ("pytensor.gradient", "pytensor.xtensor.basic", "pytensor.xtensor.type")
+_FUNCTION_HOMES = (
+    "pytensor.assumptions.specify", "pytensor.conditional.op", "pytensor.gradient", "pytensor.xtensor.basic", "pytensor.xtensor.type")
 _CLOSED_HOMES = (
     "pytensor.tensor.io",
     "pytensor.tensor.utils",

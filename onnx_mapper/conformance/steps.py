@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LOOPS = frozenset({"scan", "loop"})
-WORDS = LOOPS | frozenset({"each", "earlier", "until", "grad", "saved"})
+WORDS = LOOPS | frozenset({"each", "earlier", "until", "grad", "saved", "rewritten"})
 OPTIONS = frozenset({"n_steps", "go_backwards", "truncate_gradient"})
 
 
@@ -148,12 +148,30 @@ def looped(
 
 def saved(outputs: list[Any]) -> list[Any]:
     """Return a graph whose scans keep no more than what is read, as in compiled functions."""
+    plain = ("canonicalize", "ShapeOpt")
+    return rewritten(outputs, plain, ("scan_save_mem",), plain)
+
+
+def rewritten(outputs: list[Any], *passes: Any) -> list[Any]:
+    """Return a graph after some of PyTensor's rewrites, as compiled functions have it.
+
+    Args:
+        outputs: The graph.
+        passes: Names, or several names for rewrites that go together.
+
+    Raises:
+        NotImplementedError: When the installed PyTensor has no such rewrite.
+    """
     from pytensor.compile.mode import optdb
     from pytensor.graph.fg import FunctionGraph
     from pytensor.graph.rewriting.db import RewriteDatabaseQuery
     from pytensor.graph.traversal import explicit_graph_inputs
 
     graph = FunctionGraph(list(explicit_graph_inputs(outputs)), list(outputs), clone=False)
-    for names in (["canonicalize", "ShapeOpt"], ["scan_save_mem"], ["canonicalize", "ShapeOpt"]):
-        optdb.query(RewriteDatabaseQuery(include=names)).rewrite(graph)
+    for names in passes:
+        asked = [names] if isinstance(names, str) else list(names)
+        for name in asked:
+            if name not in optdb:
+                raise NotImplementedError(f"PyTensor has no rewrite {name!r}")
+        optdb.query(RewriteDatabaseQuery(include=asked)).rewrite(graph)
     return list(graph.outputs)

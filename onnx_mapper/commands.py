@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from onnx_mapper.errors import InvalidRequest, Mismatch, PrecisionWarning
+from onnx_mapper.drift import find_drift
+from onnx_mapper.errors import DriftWarning, InvalidRequest, Mismatch, PrecisionWarning
 from onnx_mapper.explain import check, explain
 from onnx_mapper.export import export
+from onnx_mapper.fingerprints import releases_like
 from onnx_mapper.fit import installed_class
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.report import table
@@ -38,6 +40,7 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("model", help="the file to write")
     parser.add_argument("--dtype", choices=("keep", "float32"), default="keep")
     parser.add_argument("--verify", action="store_true", help="compare it with PyTensor first")
+    parser.add_argument("--strict", action="store_true", help="refuse what needs a warning")
     _add_options(parser)
     parser = _command(commands, "explain", "tell which op and row made each node", _explain)
     parser.add_argument("model", help="an exported model")
@@ -48,6 +51,11 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--inputs", metavar="FILE.npz", help="arrays by the inputs' names")
     _add_mappings(parser)
     parser = _command(commands, "rows", "list the rows, and which are active here", _rows)
+    parser.add_argument(
+        "--drift",
+        action="store_true",
+        help="tell where rows and the installed PyTensor disagree; the exit status is 1 if they do",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_mappings(parser)
 
@@ -87,15 +95,18 @@ def _export(arguments: argparse.Namespace) -> int:
     function = load_function(arguments.function)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PrecisionWarning)
+        warnings.simplefilter("always", DriftWarning)
         model = export(
             function,
             arguments.model,
             opset=arguments.opset,
             dtype=arguments.dtype,
             mappings=arguments.mappings,
+            strict=arguments.strict,
             verify=arguments.verify,
         )
-    notes = [str(w.message) for w in caught if issubclass(w.category, PrecisionWarning)]
+    told = (PrecisionWarning, DriftWarning)
+    notes = [str(w.message) for w in caught if issubclass(w.category, told)]
     size = Path(arguments.model).stat().st_size
     if arguments.json:
         _print_json(
@@ -151,15 +162,18 @@ def _read_inputs(path: str, function: Any) -> list[Any]:
 
 
 def _rows(arguments: argparse.Namespace) -> int:
-    entries = []
+    if arguments.drift:
+        return _drift(arguments)
+    entries: list[dict[str, Any]] = []
     for row in load_table(arguments.mappings).rows:
-        active = installed_class(row, import_modules=True) is not None
+        cls = installed_class(row, import_modules=True)
         entries.append(
             {
                 "op": row.ops[0],
                 "row": f"{row.place.file}:{row.place.line}",
-                "active": active,
+                "active": cls is not None,
                 "kind": "refused" if row.refuse else "mapped",
+                "tested": list(releases_like(row.ops[0], cls)) if cls and row.shipped else [],
                 "summary": row.refuse or row.summary,
             }
         )
@@ -170,13 +184,23 @@ def _rows(arguments: argparse.Namespace) -> int:
         (
             e["op"],
             e["row"],
-            "not in this PyTensor" if not e["active"] else e["kind"],
+            e["kind"] if e["active"] else "not installed",
+            ", ".join(e["tested"]) or "-",
             e["summary"],
         )
         for e in entries
     ]
-    print(table(("op", "row", "state", "summary"), rows))
+    print(table(("op", "row", "state", "tested with PyTensor", "summary"), rows))
     return 0
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    drift = find_drift(arguments.mappings)
+    if arguments.json:
+        _print_json({"ok": drift.ok, **asdict(drift)})
+    else:
+        print(drift)
+    return 0 if drift.ok else 1
 
 
 def load_function(path: str) -> Any:

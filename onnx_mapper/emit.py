@@ -29,7 +29,7 @@ from onnx_mapper.operators import (
     type_variables,
 )
 from onnx_mapper.sizes import Sizes
-from onnx_mapper.static import DTYPES, StaticError, describe
+from onnx_mapper.static import DTYPES, StaticError, Vector, as_static, describe
 from onnx_mapper.value import Array, StaticShape, TensorType, Value
 
 SOURCE_KEY = "onnx_mapper"
@@ -99,6 +99,7 @@ class GraphBuilder:
         self._lazy: set[str] = set()
         self._made = 0
         self._folded: dict[bytes, list[Array]] = {}
+        self._makers: dict[str, tuple[NodeProto, tuple[Value | None, ...]]] = {}
         self._types: dict[str, TypeProto] = {}
         self._sizes = Sizes()
         self._renamed: dict[str, str] = {}
@@ -258,13 +259,15 @@ class GraphBuilder:
         return self._in_running_dtypes(op_type, schema, bound, given, outputs)
 
     def ask(self, function: str, arguments: Sequence[Any]) -> Any:
-        """Answer `runs('Op', x)`, `constant(numbers, dtype)` and `like(x, y)` for a formula."""
+        """Answer `runs('Op', x)`, `constant(numbers, dtype)`, `like(x, y)`, `made_by(x, 'Op')`."""
         if function == "constant":
             numbers, dtype = arguments
             return self.literal(numbers, dtype)
         if function == "like":
             value, other = arguments
             return self._like(value, other)
+        if function == "made_by":
+            return self._made_by(*arguments)
         op_type, *tensors = arguments
         if self.opset not in opsets_of(op_type):
             return False
@@ -394,6 +397,7 @@ class GraphBuilder:
             results = self._fold(node, given)
         else:
             results = self._append(op_type, node, types)
+            self._makers.update((r.name, (node, tuple(inputs))) for r in results)
             if not any(subgraphs(node)):
                 results = self._sizes.traced(node, given, results, op_type == SHAPE)
         self._bodies[-1].outputs_by_node[key] = results
@@ -534,6 +538,17 @@ class GraphBuilder:
                 raise StaticError(f"a tensor of shape {ours} is not like one of shape {theirs}")
         shaped = self.with_shape(value, theirs)
         return replace(shaped, sizes=other.sizes) if shaped.shape == theirs else shaped
+
+    def _made_by(self, value: Any, op_type: str, *attributes: str) -> Vector | None:
+        """Return the inputs of the node that made a tensor, and some of its attributes.
+
+        None where the tensor was made by another operator, or by none.
+        """
+        node, inputs = self._makers.get(getattr(value, "name", ""), (None, ()))
+        if node is None or node.op_type != op_type:
+            return None
+        given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        return Vector([*inputs, *(as_static(given.get(name)) for name in attributes)])
 
     def as_output(self, value: Value, name: str, free: bool) -> None:
         """Make a tensor the model's output of this name.

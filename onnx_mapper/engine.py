@@ -409,6 +409,7 @@ class Engine:
                 for name, body in attribute.verb.inputs
             }
             scope.names.update(replaced)
+        scope.names.update({name: body.evaluate(scope) for name, body in row.rewrite})
 
     def _formula_or_hook(self, body: Formula | HookCall, scope: Scope, subject: Any) -> Any:
         if isinstance(body, Formula):
@@ -663,8 +664,12 @@ def is_generator(variable: Any) -> bool:
 
 
 def is_tensor_type(type_: Any) -> bool:
-    """Tell whether a PyTensor type is that of a tensor (its axes named or not) or of a scalar."""
-    return isinstance(type_, HasDataType) and isinstance(type_, HasShape)
+    """Tell whether a PyTensor type is that of a tensor (its axes named or not) or of a scalar.
+
+    A sparse matrix, which has a storage format, is none: ONNX Runtime computes with none.
+    """
+    is_sparse = hasattr(type_, "format")
+    return isinstance(type_, HasDataType) and isinstance(type_, HasShape) and not is_sparse
 
 
 def _rankless(types: Sequence[TensorType]) -> tuple[TensorType, ...]:

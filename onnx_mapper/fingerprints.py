@@ -48,7 +48,10 @@ def fingerprint_of(cls: type) -> Fingerprint:
     )
 
 
-_STARS: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+_STARS: dict[object, str] = {
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.VAR_KEYWORD: "**",
+}
 
 
 def make_node_parameters(cls: type) -> list[inspect.Parameter]:

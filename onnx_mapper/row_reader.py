@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,10 @@ class _Reader:
                 (name, self.formula(text, "let", name))
                 for name, text in entry.get("let", {}).items()
             ),
+            rewrite=tuple(
+                (name, self.formula(text, "rewrite", name))
+                for name, text in entry.get("rewrite", {}).items()
+            ),
             body=body,
             outputs=tuple(entry.get("outputs", ())),
             inline=entry.get("inline"),
@@ -181,7 +185,16 @@ class _Reader:
         attributes = tuple(
             self._attribute(row, name, verbs) for name, verbs in entry.get("attributes", {}).items()
         )
+        self._check_inputs(row, (name for name, _ in row.rewrite), "rewrite")
         return replace(row, attributes=attributes)
+
+    def _check_inputs(self, row: Row, names: Iterable[str], *keys: str | int) -> None:
+        for name in names:
+            if name not in row.input_names():
+                raise RowError(
+                    self.place(*keys),
+                    f"{name!r} is no input; there are: {', '.join(row.input_names())}",
+                )
 
     def _promote(self, source: Any) -> Iterator[tuple[str | None, Formula]]:
         if isinstance(source, dict):
@@ -205,12 +218,7 @@ class _Reader:
             return Require(as_static(verbs["require"]), verbs.get("because", ""))
         if "rewrite" in verbs:
             replaced = verbs["rewrite"]
-            unknown = sorted(set(replaced) - set(row.input_names()))
-            if unknown:
-                raise RowError(
-                    self.place(*keys, "rewrite"),
-                    f"{unknown[0]!r} is no input; there are: {', '.join(row.input_names())}",
-                )
+            self._check_inputs(row, replaced, *keys, "rewrite")
             return Rewrite(
                 tuple(
                     (input_, self._formula_or_hook(body, *keys, "rewrite", input_))

@@ -143,6 +143,7 @@ class Row:
         needs: Conditions for being expressible, with reasons.
         promote: The dtype that inputs are cast to beforehand: for `None` all inputs.
         let: Named static values, computed when first used.
+        rewrite: What takes the place of some inputs, after they are cast.
         body: Statements that make the nodes.
         outputs: Names in the body of the results, if there are several.
         attributes: The op's attributes and their verbs.
@@ -171,6 +172,7 @@ class Row:
     needs: tuple[Need, ...] = ()
     promote: tuple[tuple[str | None, Formula], ...] = ()
     let: tuple[tuple[str, Formula], ...] = ()
+    rewrite: tuple[tuple[str, Formula], ...] = ()
     body: tuple[Statement, ...] = ()
     outputs: tuple[str, ...] = ()
     attributes: tuple[Attribute, ...] = ()
@@ -226,6 +228,7 @@ def formulas_of(row: Row) -> Iterator[Formula]:
     yield from (need.condition for need in row.needs)
     yield from (formula for _, formula in row.promote)
     yield from (formula for _, formula in row.let)
+    yield from (formula for _, formula in row.rewrite)
     if row.finish:
         yield row.finish
     for attribute in row.attributes:

@@ -21,6 +21,7 @@ CONSTANTS: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e
 
 QUESTIONS = frozenset({
     "runs", "constant", "like", "inner", "excess", "noise", "applied", "repeated", "takes_batches",
+    "made_by",
 })  # fmt: skip
 
 

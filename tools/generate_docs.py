@@ -7,11 +7,8 @@ fails where a committed page is stale.
 from __future__ import annotations
 
 import csv
-import importlib
 import inspect
-import pkgutil
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +16,10 @@ from pathlib import Path
 
 import pytensor
 import yaml
-from pytensor.graph.op import Op
 
+from onnx_mapper.op_classes import class_path, concrete_op_classes
 from onnx_mapper.rows import Row
-from onnx_mapper.table import Table, class_path, load_table
+from onnx_mapper.table import Table, load_table
 from onnx_mapper.vocabulary import CONSTANTS, FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
@@ -58,6 +55,10 @@ def vocabulary_page() -> str:
     lines.append("| `runs('Op', x, …)` | Whether ONNX Runtime has a kernel for these dtypes. |")
     lines.append("| `constant(numbers, dtype)` | A tensor with these numbers. |")
     lines.append("| `like(x, y)` | x, known to have the shape of y. |")
+    lines.append(
+        "| `made_by(x, 'Op', 'attribute', …)` | The inputs and these attributes of the node that "
+        "made x, or None where another operator did. |"
+    )
     lines.append("| `takes_batches(op)` | Whether an op's rows hold for leading batch axes. |")
     lines.append("| `repeated(op, inputs, n)` | What an op gives over n leading axes. |")
     lines.append(
@@ -116,7 +117,7 @@ class Covered:
 def coverage_page(table: Table) -> str:
     """Return the page of every Op class of the running PyTensor."""
     version = pytensor.__version__
-    entries = [_covered(table, cls) for cls in op_classes()]
+    entries = [_covered(table, cls) for cls in concrete_op_classes()]
     counts = Counter(entry.state for entry in entries)
     lines = [GENERATED + f"# PyTensor {version}: every Op class\n"]
     lines.append("| | classes |\n|---|---|")
@@ -146,53 +147,6 @@ def _covered(table: Table, cls: type) -> Covered:
     if len(refusing) == len(rows):
         return Covered(path, "refused", place, (rows[0].refuse or "").replace("|", "\\|"))
     return Covered(path, "converts", place, "")
-
-
-def op_classes() -> list[type]:
-    """Return every concrete Op class that PyTensor defines, by importing all its modules."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for module in pkgutil.walk_packages(pytensor.__path__, "pytensor.", onerror=lambda _: None):
-            if any(part in module.name for part in (".bin", ".misc", "tests")):
-                continue
-            try:
-                importlib.import_module(module.name)
-            except Exception:
-                continue
-    found: set[type] = set()
-    pending: list[type] = [Op]
-    while pending:
-        for cls in pending.pop().__subclasses__():
-            if cls not in found:
-                found.add(cls)
-                pending.append(cls)
-    own = [cls for cls in found if cls.__module__.startswith("pytensor.")]
-    return sorted((cls for cls in own if not _is_abstract(cls)), key=class_path)
-
-
-def _is_abstract(cls: type) -> bool:
-    """Tell whether a class is a base for others: nothing says how it computes."""
-    if inspect.isabstract(cls):
-        return True
-    defines = [c for c in cls.__mro__ if {"perform", "impl", "c_code", "make_thunk"} & set(vars(c))]
-    computes = [c for c in defines if c.__name__ not in _WITHOUT_MEANING]
-    return cls.__name__ in _BASES or not computes
-
-
-_WITHOUT_MEANING = frozenset(
-    {"Op", "COp", "ExternalCOp", "OpenMPOp", "ScalarOp", "UnaryScalarOp", "BinaryScalarOp"}
-)
-
-_BASES = frozenset(
-    {
-        "AbstractConv", "AbstractConv_gradInputs", "AbstractConv_gradWeights",
-        "AbstractRNGConstructor", "BaseAbstractConv",
-        "BinaryBitOp", "BinaryScalarOp", "BitOp", "COp", "ExternalCOp", "FixedLogicalComparison",
-        "LogicalComparison", "Op", "OpenMPOp", "RandomVariable", "RNGConsumerOp", "ScalarOp", "SolveBase",
-        "SymbolicOp", "TypeCastingOp", "UnaryBitOp", "UnaryScalarOp", "_NoPythonCOp",
-        "_NoPythonExternalCOp", "_NoPythonOp",
-    }
-)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:

@@ -140,6 +140,13 @@ def schema() -> dict[str, Any]:
             "propertyNames": NAME,
             "additionalProperties": {"$ref": "#/definitions/formula"},
         },
+        "rewrite": {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": NAME,
+            "description": "What takes the place of these inputs.",
+            "additionalProperties": {"$ref": "#/definitions/formula"},
+        },
         "onnx": {"$ref": "#/definitions/body"},
         "outputs": {"type": "array", "items": NAME, "minItems": 1, "uniqueItems": True},
         "attributes": {

@@ -23,10 +23,15 @@ _OP_HOMES = (
     "pytensor.tensor.", "pytensor.scalar.", "pytensor.compile.builders", "pytensor.compile.ops",
     "pytensor.ifelse", "pytensor.conditional.", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
     "pytensor.scan.", "pytensor.assumptions.", "pytensor.breakpoint", "pytensor.compile.debug.",
-    "pytensor.xtensor.basic.",
+    "pytensor.xtensor.basic.", "pytensor_ml.layers.",
 )  # fmt: skip
 _FUNCTION_HOMES = (
-    "pytensor.assumptions.specify", "pytensor.conditional.op", "pytensor.gradient", "pytensor.xtensor.basic", "pytensor.xtensor.type")
+    "pytensor.assumptions.specify",
+    "pytensor.conditional.op",
+    "pytensor.gradient",
+    "pytensor.xtensor.basic",
+    "pytensor.xtensor.type",
+)
 _CLOSED_HOMES = (
     "pytensor.tensor.io",
     "pytensor.tensor.utils",

@@ -135,6 +135,11 @@ def is_tensor(x: Any) -> bool:
     return isinstance(x, Value)
 
 
+def is_one(x: Any, y: Any) -> bool:
+    """Whether two names stand for the same tensor."""
+    return isinstance(x, Value) and isinstance(y, Value) and x.name == y.name
+
+
 def is_float(x: Any) -> bool:
     """Whether a tensor or dtype is floating point."""
     return _dtype_name(x).startswith("float")
@@ -392,7 +397,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         dims, rank, has_rank, dtype, known, value, single, from_sizes, is_size, is_size_of,
-        stretches, is_tensor, is_float, is_int, is_unsigned,
+        stretches, is_tensor, is_one, is_float, is_int, is_unsigned,
         is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, filled, span,
         count, product, total, least, greatest, all_of, any_of, covers, ranks, inverse, ascending,
         backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, filled_in, settled,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytensor
 
-from onnx_mapper.fingerprints import listed, releases_like, tested
+from onnx_mapper.fingerprints import fingerprint_of, listed, releases_like, tested
 from onnx_mapper.fit import fit_of, installed_class, unread_problem
 from onnx_mapper.op_classes import class_path, concrete_op_classes
 from onnx_mapper.report import table as aligned
@@ -64,7 +64,9 @@ class Drift:
             f"{self.as_tested} rows have a class that is as tested.",
         ]
         for title, rows in self.sections():
-            if rows:
+            if rows is self.inactive:
+                parts.append(f"{title}: {len(rows)}.")
+            elif rows:
                 cells = [(r.op, r.row, r.problem) for r in rows]
                 parts.append(f"{title}: {len(rows)}\n\n{aligned(('op', 'row', 'what'), cells)}")
         if self.unknown:
@@ -163,8 +165,6 @@ def _gone(row: Row) -> str:
 
 
 def _difference(row: Row, cls: type) -> str:
-    from onnx_mapper.fingerprints import fingerprint_of
-
     having = [release for release, known in tested().items() if row.ops[0] in known]
     if not having:
         return "no tested release has the class"

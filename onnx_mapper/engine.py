@@ -157,14 +157,29 @@ class Engine:
             self._map(node, values, 0)
         return values
 
-    def _map(self, node: Any, values: dict[Any, Any], depth: int, rankless: bool = False) -> None:
-        """Map one Apply node; where that fails, record why and let stand-ins take its place."""
+    def _map(
+        self,
+        node: Any,
+        values: dict[Any, Any],
+        depth: int,
+        rankless: bool = False,
+        usual_name: str = "",
+    ) -> None:
+        """Map one Apply node; where that fails, record why and let stand-ins take its place.
+
+        Args:
+            node: The node.
+            values: The tensors of its inputs; gets those of its outputs.
+            depth: How many inner graphs it lies in.
+            rankless: Whether it computes scalars that stand for tensors of any shape.
+            usual_name: What it gives is called where PyTensor has no name for it.
+        """
         types = tuple(self.type_of(variable) for variable in node.outputs)
         outputs = _rankless(types) if rankless else types
         told = len(self.refusals)
         try:
             inputs = tuple(self.read(variable, values) for variable in node.inputs)
-            name = next((v.name for v in node.outputs if v.name), "")
+            name = next((v.name for v in node.outputs if v.name), usual_name)
             site = Site(node.op, inputs, outputs, depth, 0, tuple(node.inputs), name)
             results = self.apply(site)
         except (RowError, StaticError, RefusedHere) as error:
@@ -504,7 +519,7 @@ class Engine:
         graph = self._cleaned(graph)
         values = dict(zip(graph.inputs, given, strict=True))
         rankless = any(type_.dtype and type_.shape is None for type_ in site.outputs)
-        return Vector(self._walk_inner(graph.outputs, values, rankless, site.depth))
+        return Vector(self._walk_inner(graph.outputs, values, rankless, site.depth, site.name))
 
     def _excess(self, site: Site, x: Any, n: Any) -> int | None:
         """Tell by how much the first size of an input, or the number in it, exceeds that in another.
@@ -555,11 +570,17 @@ class Engine:
         return found[1]
 
     def _walk_inner(
-        self, outputs: Sequence[Any], values: dict[Any, Any], rankless: bool, depth: int
+        self,
+        outputs: Sequence[Any],
+        values: dict[Any, Any],
+        rankless: bool,
+        depth: int,
+        name: str = "",
     ) -> tuple[Any, ...]:
         """Map the ops of an inner graph between the given values and some of its variables."""
         for node in ordered_applies(outputs, set(values)):
-            self._map(node, values, depth + 1, rankless)
+            last = any(variable in outputs for variable in node.outputs)
+            self._map(node, values, depth + 1, rankless, name if last else "")
         return tuple(self.read(variable, values) for variable in outputs)
 
     def _unfused(self, name: str, row: Row, scope: Scope, site: Site) -> tuple[Any, ...]:

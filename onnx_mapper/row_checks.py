@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from pytensor.graph.op import Op
+
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.fit import fit_of, installed_class, unread_problem
 from onnx_mapper.formula import Definition, Formula, Language, Statement
@@ -192,6 +194,8 @@ def check_class(row: Row) -> None:
     found = installed_class(row)
     if found is None:
         return
+    if not issubclass(found, Op):
+        raise RowError(row.locate("op"), f"{row.ops[0]} is no Op")
     fit = fit_of(row, found)
     for misfit in fit.misfits:
         raise RowError(misfit.place, f"{row.name} {misfit.problem}")

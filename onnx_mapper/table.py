@@ -76,19 +76,25 @@ class _Moved:
 
     def __init__(self, by_class: Mapping[str, tuple[Row, ...]]) -> None:
         self._by_class = by_class
-        self._found: dict[type, tuple[Row, ...]] = {}
+        self._paths: dict[type, str] = {}
+        self._without: set[type] = set()
         self._modules = 0
 
     def rows_of(self, cls: type) -> tuple[Row, ...]:
         """Return the rows that name a home which exports a class; the user's before the package's."""
         if self._modules != len(sys.modules):
             self._modules = len(sys.modules)
-            self._found.clear()
-        if cls not in self._found:
-            homes = [rows for path, rows in self._by_class.items() if find_class(path) is cls]
-            own = [rows for rows in homes if not rows[0].shipped]
-            self._found[cls] = (own or homes or [()])[-1]
-        return self._found[cls]
+            self._without.clear()
+        if cls in self._without:
+            return ()
+        if cls not in self._paths or find_class(self._paths[cls]) is not cls:
+            homes = [path for path in self._by_class if find_class(path) is cls]
+            own = [path for path in homes if not self._by_class[path][0].shipped]
+            if not homes:
+                self._without.add(cls)
+                return ()
+            self._paths[cls] = (own or homes)[-1]
+        return self._by_class[self._paths[cls]]
 
 
 def load_table(mappings: Sequence[str | Path] = ()) -> Table:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
+from pytensor.scalar.basic import ScalarOp
 
 from onnx_mapper.conformance.arrays import fits
 from onnx_mapper.conformance.cases import Case
+from onnx_mapper.fit import installed_class
 from onnx_mapper.formula import parse_formula
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.rows import Row
@@ -30,7 +32,10 @@ class Reader(Protocol):
 
 def is_scalar(row: Row) -> bool:
     """Tell whether a row is about a scalar Op, which PyTensor applies to each element."""
-    return row.ops[0].startswith("pytensor.scalar.")
+    cls = installed_class(row, import_modules=True)
+    return row.ops[0].startswith("pytensor.scalar.") or (
+        cls is not None and issubclass(cls, ScalarOp)
+    )
 
 
 def default_cases(reader: Reader, name: str) -> Iterator[Case]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from onnx_mapper.conformance.steps import computed_as
+
 
 def fused(outputs: Sequence[Any]) -> Any:
     """Return a graph with its elementwise Ops fused, as compiled functions have them.
 
     Where the reductions of those are fused too, PyTensor's own Python is wrong, and only its C is
-    right: such an output tells in its tag what it was before, for PyTensor to compute.
+    right: such an output is computed as what it was before.
     """
     from pytensor.compile.mode import Mode
     from pytensor.configdefaults import config
@@ -29,5 +31,5 @@ def fused(outputs: Sequence[Any]) -> Any:
     results = list(graph.outputs)
     if graph.apply_nodes != set(before):
         for result, original in zip(results, plain, strict=True):
-            result.tag.before_fusion = original
+            computed_as(result, original)
     return results[0] if len(results) == 1 else results

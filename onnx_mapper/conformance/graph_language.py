@@ -33,6 +33,7 @@ from onnx_mapper.conformance.steps import (
     Earlier,
     Until,
     bound_names,
+    computed_as,
     looped,
     rewritten,
     saved,
@@ -294,6 +295,8 @@ class GraphEvaluator:
 
             return scanned(step, given) if word == "scan" else looped(self._op(node), step, given)
         arguments = self._items(node.args)
+        if word == "computed_as":
+            return computed_as(*arguments)
         if word == "saved":
             return saved(*arguments)
         if word == "rewritten":

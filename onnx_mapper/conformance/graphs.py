@@ -71,7 +71,7 @@ class Graph:
             with contextlib.suppress(NotImplementedError):  # of an output that is overwritten
                 function = compiled(
                     list(self.inputs),
-                    [getattr(v.tag, "before_fusion", v) for v in self.outputs],
+                    [getattr(v.tag, "computed_as", v) for v in self.outputs],
                     mode=RAW,
                     on_unused_input="ignore",
                     accept_inplace=True,

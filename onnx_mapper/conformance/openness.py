@@ -23,7 +23,8 @@ _OP_HOMES = (
     "pytensor.tensor.", "pytensor.scalar.", "pytensor.compile.builders", "pytensor.compile.ops",
     "pytensor.ifelse", "pytensor.conditional.", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
     "pytensor.scan.", "pytensor.assumptions.", "pytensor.breakpoint", "pytensor.compile.debug.",
-    "pytensor.xtensor.basic.", "pytensor_ml.layers.",
+    "pytensor.xtensor.basic.", "pytensor_ml.layers.", "pymc.logprob.utils.",
+    "pymc.math.", "pymc.variational.minibatch_rv.", "pymc.distributions.dist_math.",
 )  # fmt: skip
 _FUNCTION_HOMES = (
     "pytensor.assumptions.specify",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LOOPS = frozenset({"scan", "loop"})
-WORDS = LOOPS | frozenset({"each", "earlier", "until", "grad", "saved", "rewritten"})
+WORDS = LOOPS | frozenset({"each", "earlier", "until", "grad", "saved", "rewritten", "computed_as"})
 OPTIONS = frozenset({"n_steps", "go_backwards", "truncate_gradient"})
 
 
@@ -144,6 +144,16 @@ def looped(
     )
     outputs = Elemwise(op)(given["n_steps"], *earlier.values(), *each.values())
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def computed_as(output: Any, truth: Any) -> Any:
+    """Return an output that PyTensor is to compute as another graph.
+
+    For an op whose own Python can't tell what it means: it raises an error where the model goes
+    on, or is wrong.
+    """
+    output.tag.computed_as = truth
+    return output
 
 
 def saved(outputs: list[Any]) -> list[Any]:

@@ -155,7 +155,7 @@ MISTAKES = {
         r"rows.yaml:4: inputs: CumOp takes 'axis' as an attribute here, and the row takes it for an input",
     ),
     "more inputs than the class takes": (
-        "- {op: pytensor.tensor.basic:Eye, summary: Something., inputs: [n, m, k, j], onnx: 'Cast(n, to=dtype)'}",
+        "- {op: pytensor.tensor.basic:Eye, summary: An identity., inputs: [n, m, k, j], onnx: Exp(n)}",
         r"rows.yaml:1: inputs: Eye takes n, m, k here, and the row names n, m, k, j",
     ),
     "class that is no Op": (

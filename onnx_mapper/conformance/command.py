@@ -34,6 +34,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("-k", metavar="EXPR", default="", help="only items whose id matches")
     parser.add_argument("--full", action="store_true", help="whole grids, not samples of them")
     parser.add_argument("--mutants", action="store_true", help="also lie about the rows")
+    parser.add_argument(
+        "--unlike",
+        metavar="RELEASE",
+        help="lie only about rows whose class or cases are others than on this tested PyTensor",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
     parser.add_argument(
         "-j", "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes to use"
@@ -69,10 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
     progress.clear()
     lies: list[Verdicts] = []
     if arguments.mutants:
-        lies = _lie(subject, selected, rows, chosen, arguments.jobs)
+        lies = _lie(subject, selected, rows, chosen, arguments)
     if arguments.json:
         data = {
             "versions": versions(),
+            "unlike": arguments.unlike,
             "rows": [row.data() for row in rows],
             "mutants": [verdicts.data() for verdicts in lies],
         }
@@ -97,7 +103,7 @@ def _lie(
     selected: Mapping[str, Sequence[Item]],
     rows: Sequence[RowResult],
     chosen: Callable[[str], bool],
-    workers: int,
+    arguments: argparse.Namespace,
 ) -> list[Verdicts]:
     """Lie about the selected rows, and about the definitions that they use."""
     passed = {result.id: result.marks for row in rows for result in row.results if result.passed}
@@ -105,7 +111,7 @@ def _lie(
         title: [(item, passed[item.id]) for item in items if item.id in passed]
         for title, items in selected.items()
     }
-    jobs = mutant_jobs(subject, noticing, chosen)
+    jobs = mutant_jobs(subject, noticing, chosen, arguments.unlike)
     progress = Progress(sum(map(len, jobs)))
 
     def show(verdicts: Verdicts) -> None:
@@ -114,7 +120,7 @@ def _lie(
             print(f"{story}\n")
         print(verdicts.line(), flush=True)
 
-    found = run_mutants(jobs, workers, progress.step, show)
+    found = run_mutants(jobs, arguments.jobs, progress.step, show)
     progress.clear()
     return found
 

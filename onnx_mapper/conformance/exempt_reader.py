@@ -18,20 +18,25 @@ ALWAYS_NAMED = frozenset({"opset", "shapes", "pytensor", "inf", "nan", "pi", "e"
 
 
 def is_about_installed(source: Mapping[str, Any]) -> bool:
-    """Tell whether an entry is about the installed PyTensor.
+    """Tell whether an entry is about the installed PyTensor."""
+    import pytensor
+
+    return is_about(source, pytensor.__version__)
+
+
+def is_about(source: Mapping[str, Any], release: str) -> bool:
+    """Tell whether an entry is about a PyTensor release.
 
     `pytensor: 2` stands for all of 2.x, `<3.1` and `>=3.1` for the releases before and from 3.1 on.
     """
-    import pytensor
-
     asked = source.get("pytensor")
     if asked is None:
         return True
     if asked.startswith("<"):
-        return not _is_from(pytensor.__version__, asked[1:])
+        return not _is_from(release, asked[1:])
     if asked.startswith(">="):
-        return _is_from(pytensor.__version__, asked[2:])
-    return f"{pytensor.__version__}.".startswith(f"{asked}.")
+        return _is_from(release, asked[2:])
+    return f"{release}.".startswith(f"{asked}.")
 
 
 def _is_from(version: str, first: str) -> bool:

@@ -16,6 +16,7 @@ from onnx_mapper.conformance.items import Item
 from onnx_mapper.conformance.mutants import Mutant, mutants_of
 from onnx_mapper.conformance.oracle import FAILED, PASSED, Prepared
 from onnx_mapper.conformance.tables import Subject
+from onnx_mapper.conformance.unlike import is_told_apart, rows_unlike
 from onnx_mapper.conformance.workers import Died, run_jobs
 from onnx_mapper.errors import MapperError
 from onnx_mapper.formula import Definition
@@ -229,7 +230,10 @@ def equivalents_of(subject: Row | Definition) -> list[Mapping[str, Any]]:
 
 
 def mutant_jobs(
-    subject: Subject, items: Mapping[str, Sequence[Noticing]], chosen: Callable[[str], bool]
+    subject: Subject,
+    items: Mapping[str, Sequence[Noticing]],
+    chosen: Callable[[str], bool],
+    unlike: str | None = None,
 ) -> list[MutantJob]:
     """Return a job for each row that has items, and for each definition that they evaluate.
 
@@ -240,13 +244,16 @@ def mutant_jobs(
         items: The items that pass, by what their ids begin with, each with the formulas that it
             evaluates.
         chosen: Which definitions to lie about, by what reports call them.
+        unlike: A tested PyTensor release; only rows that are another matter there are lied
+            about, and definitions that no other row uses.
     """
     titles = subject.titles()
+    rows = rows_unlike(subject.rows, unlike) if unlike else {row.title for row in subject.rows}
     bench = _Bench(subject.table)
     jobs = [
         MutantJob(titles[row.title], row, _shuffled(items[titles[row.title]]), bench)
         for row in subject.rows
-        if titles[row.title] in items and row.refuse is None
+        if titles[row.title] in items and row.refuse is None and row.title in rows
     ]
     files = {row.place.file for row in subject.rows}
     everything = _shuffled([pair for pairs in items.values() for pair in pairs])
@@ -254,6 +261,9 @@ def mutant_jobs(
         using = [pair for pair in everything if _uses(definition, pair)]
         at_home = [pair for pair in using if pair[0].row.place.file == definition.place.file]
         noticing = at_home or using
+        elsewhere = any(item.row.title not in rows for item, _ in using)
+        if unlike and elsewhere and not is_told_apart(definition, unlike):
+            continue
         listed = ", ".join(definition.parameters)
         title = f"{definition.place.file}::{definition.name}({listed})"
         if definition.place.file in files and noticing and chosen(title):

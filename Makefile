@@ -1,11 +1,20 @@
-# The commands of this project. All that they need is Python 3.11 or newer (with venv) and make.
+# The commands of this project. All that they need is make, and Python 3.11 or newer (with venv); the newest PyTensor
+# needs Python 3.12. tools/find-python says where Pythons are looked for.
 
-PYTHON ?= python3
-LINES := 2.36.2 3.0.7
-LINE ?= 2.36.2
+# The PyTensor releases that the tests run on, from constraints/, oldest first, and those that a Python was found for.
+LINES := $(patsubst constraints/pytensor-%.txt,%,$(sort $(wildcard constraints/pytensor-*.txt)))
+NEWEST := $(lastword $(LINES))
+named = PYTHON_$(subst .,_,$(1))
+python = $(shell PYTHON="$(PYTHON)" $(named)="$($(named))" tools/find-python $(1))
+HERE := $(foreach line,$(LINES),$(if $(call python,$(line)),$(line)))
+MISSING := $(filter-out $(HERE),$(LINES))
+LINE ?= $(lastword $(HERE))
 JOBS ?= 2
 extras-2.36.2 := dev,pymc
 extras-3.0.7 := dev
+extras-$(NEWEST) := dev,pymc,ml
+demo-2.36.2 := demo
+demo-$(NEWEST) := demo,ml
 
 comma := ,
 env = .venv/pytensor-$(1)
@@ -16,64 +25,88 @@ bin = $(call env,$(1))/bin
 # is looked for, so that every machine compiles the same graphs.
 flags = PYTENSOR_FLAGS='base_compiledir=$(CURDIR)/.cache/pytensor-$(1),blas__ldflags=$(if $(2),$(comma)$(2))'
 
+missing = @if [ -n '$(MISSING)' ]; then echo 'Left out, as no Python here runs it: PyTensor $(MISSING).' \
+  'Install Python 3.13, or name one: make PYTHON_$(subst .,_,$(firstword $(MISSING)))=/path/to/python ...' >&2; fi
+
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test $(LINES:%=test-%) mutants $(LINES:%=mutants-%) quick lint format generated generated-check clean
+.PHONY: help demo test $(LINES:%=test-%) mutants $(LINES:%=mutants-%) conformance $(LINES:%=conformance-%) quick lint \
+  format generated generated-check constraints clean
 
 help:
 	@echo 'make demo             train a small CNN on handwritten digits, export it, compare PyTensor and ONNX Runtime'
-	@echo 'make test             the whole test suite on PyTensor $(LINES)'
+	@echo 'make test             the whole test suite, on PyTensor $(LINES)'
 	@echo 'make test-2.36.2      the whole test suite on one of them'
-	@echo 'make quick            the fast tests on one (LINE=3.0.7 for the other)'
-	@echo 'make mutants          lie about every row, on PyTensor $(LINES): each lie must be noticed; writes docs/conformance-*.md'
+	@echo 'make quick            the fast tests on one (LINE=3.0.7 for another)'
+	@echo 'make conformance      lie about every row on $(NEWEST), on the others about those that differ there; each lie'
+	@echo '                      must be noticed; writes docs/conformance-*.md'
+	@echo 'make mutants          lie about every row on all of them'
 	@echo 'make lint             ruff and mypy'
 	@echo 'make format           what ruff can mend by itself'
 	@echo 'make generated        write the generated files again'
 	@echo 'make generated-check  fail if that changes a file'
+	@echo 'make constraints      pin the newest packages again, also the newest PyTensor of its line'
 	@echo 'make clean            remove environments, caches and output'
 
-# Without a C compiler fused elementwise loops run in Python, one number at a time: training would take two minutes.
+# Without a C compiler fused elementwise loops of PyTensor 2 run in Python, one number at a time: training would take
+# two minutes.
 unfused := $(if $(shell command -v g++ || command -v clang++),,optimizer_excluding=fusion)
+demo := $(if $(filter $(NEWEST),$(HERE)),$(NEWEST),2.36.2)
 
-demo: $(call stamp,2.36.2)
-	@$(call flags,2.36.2,$(unfused)) $(call bin,2.36.2)/python examples/digits.py --output output/digits.onnx
+demo: .venv/demo-$(demo)/.installed
+	@$(call flags,demo-$(demo),$(if $(filter 2.%,$(demo)),$(unfused))) .venv/demo-$(demo)/bin/python \
+	  examples/$(if $(filter 2.%,$(demo)),digits.py,digits_pytensor_ml.py) --output output/digits.onnx
 
-test: $(LINES:%=test-%)
+test: $(HERE:%=test-%)
+	$(missing)
 
 $(LINES:%=test-%): test-%: .venv/pytensor-%/.installed
 	$(call flags,$*) $(call bin,$*)/python -m pytest -n $(JOBS)
 
-mutants: $(LINES:%=mutants-%)
+mutants: $(HERE:%=mutants-%)
+	$(missing)
 
 $(LINES:%=mutants-%): mutants-%: .venv/pytensor-%/.installed
+	$(call flags,$*) $(call bin,$*)/python -m onnx_mapper test --mutants --jobs $(JOBS)
+
+conformance: $(HERE:%=conformance-%)
+	$(missing)
+
+$(LINES:%=conformance-%): conformance-%: .venv/pytensor-%/.installed
 	@mkdir -p .cache
-	$(call flags,$*) $(call bin,$*)/python -m onnx_mapper test --mutants --jobs $(JOBS) --json .cache/conformance-$*.json
+	$(call flags,$*) $(call bin,$*)/python -m onnx_mapper test --mutants --jobs $(JOBS) \
+	  $(if $(filter-out $(NEWEST),$*),--unlike $(NEWEST)) --json .cache/conformance-$*.json
 	$(call flags,$*) $(call bin,$*)/python tools/conformance_page.py .cache/conformance-$*.json
 
 quick: $(call stamp,$(LINE))
 	$(call flags,$(LINE)) $(call bin,$(LINE))/python -m pytest -n $(JOBS) -m 'not slow'
 
-lint: $(call stamp,$(LINE))
-	$(call bin,$(LINE))/ruff format --check .
-	$(call bin,$(LINE))/ruff check .
-	$(call bin,$(LINE))/mypy
+lint: $(call stamp,2.36.2)
+	$(call bin,2.36.2)/ruff format --check .
+	$(call bin,2.36.2)/ruff check .
+	$(call bin,2.36.2)/mypy
 
-format: $(call stamp,$(LINE))
-	$(call bin,$(LINE))/ruff format .
-	$(call bin,$(LINE))/ruff check --fix .
+format: $(call stamp,2.36.2)
+	$(call bin,2.36.2)/ruff format .
+	$(call bin,2.36.2)/ruff check --fix .
 
-generated: $(LINES:%=.venv/pytensor-%/.installed)
-	@set -e; for tool in tools/generate_*.py; do \
+# What differs from line to line is written by the PyTensor of each.
+generated: $(HERE:%=.venv/pytensor-%/.installed)
+	@set -e; for tool in tools/generate_schema.py tools/generate_kernels.py; do \
 	  echo "$$tool"; $(call flags,2.36.2) $(call bin,2.36.2)/python "$$tool"; \
 	done
-	@echo 'tools/generate_docs.py on PyTensor 3.0.7'
-	@$(call flags,3.0.7) $(call bin,3.0.7)/python tools/generate_docs.py
+	@set -e; for line in $(HERE); do for tool in tools/generate_fingerprints.py tools/generate_docs.py; do \
+	  echo "$$tool on PyTensor $$line"; \
+	  PYTENSOR_FLAGS="base_compiledir=$(CURDIR)/.cache/pytensor-$$line,blas__ldflags=" \
+	    .venv/pytensor-$$line/bin/python "$$tool"; \
+	done; done
+	$(missing)
 
 # Every file of the checkout is summed before and after, so this needs no clean work tree.
 sums = git ls-files -z --cached --others --exclude-standard > .cache/files \
   && { xargs -0 cksum < .cache/files 2>/dev/null || true; } | LC_ALL=C sort -u
 
-generated-check: $(LINES:%=.venv/pytensor-%/.installed)
+generated-check: $(HERE:%=.venv/pytensor-%/.installed)
 	@mkdir -p .cache
 	@$(sums) > .cache/sums-before
 	@$(MAKE) --no-print-directory generated
@@ -82,16 +115,16 @@ generated-check: $(LINES:%=.venv/pytensor-%/.installed)
 	  || { echo 'These generated files were out of date; they are now fresh: commit them.' >&2; exit 1; }
 	@echo 'All generated files are up to date.'
 
-.venv/pytensor-%/.installed: constraints/pytensor-%.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "This needs Python 3.11 or newer; \"$(PYTHON)\" is $$($(PYTHON) --version 2>/dev/null || echo missing)." \
-	    'Name another: make PYTHON=/path/to/python3 ...' >&2; exit 1; }
-	@echo "Installing PyTensor $* and the project in $(@D)"
-	@$(@D)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $< hatchling
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c $< \
-	  --no-build-isolation --editable '.[$(extras-$*)]'
-	@touch $@
+# The first two numbers of the newest release say its line: 3.3.8 may become 3.3.9.
+constraints:
+	@tools/pin $(HERE)
+
+# An environment for the tests of a line, or with what the demo needs and no more.
+.venv/pytensor-%/.installed: constraints/pytensor-%.txt pyproject.toml tools/install
+	@tools/install $* $(@D) '$(extras-$*)'
+
+.venv/demo-%/.installed: constraints/pytensor-%.txt pyproject.toml tools/install
+	@tools/install $* $(@D) '$(demo-$*)'
 
 clean:
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist output

@@ -7,23 +7,15 @@ Every layer is trained, the convolutions too: about twenty seconds on two cores,
 again the first time, when PyTensor compiles C code that it then keeps. Without a C compiler it is
 as quick with PYTENSOR_FLAGS=optimizer_excluding=fusion, and takes two minutes otherwise.
 
-Needs PyTensor 2.36.2, the last release with AbstractConv2d, and scikit-learn.
+Needs PyTensor 2.36.2, the last release with AbstractConv2d, and scikit-learn. On today's PyTensor
+networks are written with pytensor-ml: see digits_pytensor_ml.py.
 """
 
-import argparse
-import os
-import shutil
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytensor
 import pytensor.tensor as pt
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from onnx_mapper import export
 
@@ -31,15 +23,14 @@ try:
     from pytensor.tensor.conv import conv2d
 except ImportError:
     print(
-        f"PyTensor {pytensor.__version__} has no AbstractConv2d (it was removed in 2.36.3): "
-        "install the last release that has it, pip install pytensor==2.36.2, to run this example.",
+        f"PyTensor {pytensor.__version__} has no AbstractConv2d (it was removed in 2.36.3): run "
+        "examples/digits_pytensor_ml.py, or install the last release that has it, "
+        "pip install pytensor==2.36.2, to run this example.",
         file=sys.stderr,
     )
     sys.exit(2)
 
-EPOCHS = 8
-BATCH = 32
-HELD_OUT = 450
+from comparison import compare, images_and_labels, output_path, train
 
 rng = np.random.default_rng(0)
 
@@ -84,95 +75,32 @@ predict = pytensor.function([images], probabilities)
 
 # --- Training: stochastic gradient descent with momentum ------------------------------------------
 
-labels = pt.lvector("labels")
-rate = pt.fscalar("rate")
-loss = -pt.log(probabilities[pt.arange(labels.shape[0]), labels]).mean()
 
-updates = {}
-for parameter, gradient in zip(parameters, pytensor.grad(loss, parameters), strict=True):
-    velocity = pytensor.shared(np.zeros_like(parameter.get_value()))
-    updates[velocity] = np.float32(0.9) * velocity - rate * gradient
-    updates[parameter] = parameter + updates[velocity]
-
-
-def train(x: np.ndarray, y: np.ndarray) -> None:
-    """Fit the parameters to images and labels, printing the mean loss of each pass."""
-    start = time.perf_counter()
+def compile_step():
+    """Compile a step of training, which takes images, labels and a part of the learning rate."""
+    labels = pt.lvector("labels")
+    rate = pt.fscalar("rate")
+    loss = -pt.log(probabilities[pt.arange(labels.shape[0]), labels]).mean()
+    updates = {}
+    for parameter, gradient in zip(parameters, pytensor.grad(loss, parameters), strict=True):
+        velocity = pytensor.shared(np.zeros_like(parameter.get_value()))
+        updates[velocity] = np.float32(0.9) * velocity - rate * gradient
+        updates[parameter] = parameter + updates[velocity]
     step = pytensor.function([images, labels, rate], loss, updates=updates)
-    print(f"  compiled in {time.perf_counter() - start:.0f} s", flush=True)
-    start = time.perf_counter()
-    for epoch in range(EPOCHS):
-        slower = np.float32(0.05 * (1 - epoch / EPOCHS))
-        order = rng.permutation(len(x))
-        batches = [order[i : i + BATCH] for i in range(0, len(x), BATCH)]
-        losses = [step(x[batch], y[batch], slower) for batch in batches]
-        print(f"  pass {epoch + 1} of {EPOCHS}: mean loss {np.mean(losses):.4f}", flush=True)
-    print(f"  trained in {time.perf_counter() - start:.0f} s")
-
-
-# --- Comparing ------------------------------------------------------------------------------------
-
-
-def images_per_second(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> float:
-    """Take the best of five runs over all images, so that nothing is measured while it warms up."""
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        run(x)
-        best = min(best, time.perf_counter() - start)
-    return len(x) / best
+    return lambda x, y, part: step(x, y, np.float32(0.05 * part))
 
 
 def main() -> int:
     """Train, export, compare; the exit status says whether all predictions are the same."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path("digits.onnx"), metavar="PATH")
-    output: Path = parser.parse_args().output
-    output.parent.mkdir(parents=True, exist_ok=True)
-
-    digits = load_digits()
-    x = (digits.images[:, np.newaxis] / 16).astype("float32")
-    x, x_held_out, y, y_held_out = train_test_split(
-        x, digits.target, test_size=HELD_OUT, stratify=digits.target, random_state=0
-    )
-
-    print(f"Training on {len(x)} images of digits with PyTensor {pytensor.__version__}")
-    train(x, y)
+    output = output_path(__doc__.splitlines()[0])
+    x, x_held_out, y, y_held_out = images_and_labels(channels=1)
+    train(compile_step, x, y)
 
     # This line is what the project is about. `predict` is an ordinary compiled function.
     model = export(predict, output)
 
-    session = onnxruntime.InferenceSession(output, providers=["CPUExecutionProvider"])
-
-    def predict_onnx(images: np.ndarray) -> np.ndarray:
-        return session.run(None, {"images": images})[0]
-
-    ours, theirs = predict(x_held_out), predict_onnx(x_held_out)
-    differ = int((ours.argmax(axis=1) != theirs.argmax(axis=1)).sum())
-
-    print(f"\nOn {HELD_OUT} images that it has not seen:")
-    print("                       PyTensor    ONNX Runtime")
-    accuracies = [(p.argmax(axis=1) == y_held_out).mean() for p in (ours, theirs)]
-    print("  accuracy           {:>10.2%}  {:>14.2%}".format(*accuracies))
-    speeds = [images_per_second(run, x_held_out) for run in (predict, predict_onnx)]
     # PyTensor has no compiled code for AbstractConv2d: it loops over images and filters in Python.
-    print("  images per second  {:>10,.0f}  {:>14,.0f}".format(*speeds))
-    print(f"  largest difference in a probability: {np.abs(ours - theirs).max():.1e}")
-    print(f"  predictions that differ: {differ} of {HELD_OUT}")
-
-    nodes = [node.op_type for node in model.graph.node]
-    print(f"\nThe model: {output.stat().st_size:,} bytes, {len(nodes)} nodes")
-    print(f"  {' '.join(nodes)}")
-    # In an environment that is not activated, commands need their folder.
-    mapper = "onnx-mapper"
-    if not shutil.which(mapper):
-        mapper = os.path.relpath(Path(sys.executable).with_name(mapper))
-    print(f"\nIt is in {output}. To look at it:")
-    print("  which PyTensor op and which row made each node:")
-    print(f"    {mapper} explain {output}")
-    print("  as a picture (pip install netron):")
-    print(f"    netron {output}")
-    return 1 if differ else 0
+    return compare(predict, model, output, x_held_out, y_held_out)
 
 
 if __name__ == "__main__":

@@ -150,13 +150,14 @@ def _numbers(release: str) -> list[int]:
 
 
 def _is_lost(row: Row) -> bool:
-    """Tell whether the last tested release that is not newer than this one has a row's class."""
+    """Tell whether the tested releases around this one have a row's class: it is no known change."""
     here = _numbers(pytensor.__version__)
     older = [release for release in tested() if _numbers(release) <= here]
-    package = row.ops[0].partition(".")[0]
-    if not older or package != "pytensor":
-        return False
-    return row.ops[0] in tested()[max(older, key=_numbers)]
+    newer = [release for release in tested() if _numbers(release) > here]
+    around = [max(older, key=_numbers)] if older else []
+    around += [min(newer, key=_numbers)] if newer else []
+    is_pytensors = row.ops[0].startswith("pytensor.")
+    return is_pytensors and bool(older) and all(row.ops[0] in tested()[r] for r in around)
 
 
 def _gone(row: Row) -> str:

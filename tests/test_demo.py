@@ -10,16 +10,29 @@ from pathlib import Path
 import onnx
 import pytest
 
-DIGITS = Path(__file__).parent.parent / "examples" / "digits.py"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def has_conv2d():
-    return importlib.util.find_spec("pytensor.tensor.conv") is not None
+def has(module):
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
-def run(folder):
+NETWORKS = {
+    "digits.py": ("pytensor.tensor.conv", ("AbstractConv2d", "conv.yaml")),
+    "digits_pytensor_ml.py": ("pytensor_ml.layers", ("ConvLayer", "pytensor_ml.yaml")),
+}
+MISSING = {
+    "digits.py": ("digits_pytensor_ml.py", "pip install pytensor==2.36.2"),
+    "digits_pytensor_ml.py": ("pip install pytensor-ml", "examples/digits.py"),
+}
+
+
+def run(example, folder):
     return subprocess.run(
-        [sys.executable, DIGITS, "--output", "model/digits.onnx"],
+        [sys.executable, EXAMPLES / example, "--output", "model/digits.onnx"],
         cwd=folder,
         env=os.environ,
         stdin=subprocess.DEVNULL,
@@ -36,10 +49,13 @@ def number(pattern, text):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_conv2d(), reason="this PyTensor has no AbstractConv2d")
-def test_digits_leave_pytensor_unchanged(tmp_path):
+@pytest.mark.parametrize("example", NETWORKS)
+def test_digits_leave_pytensor_unchanged(example, tmp_path):
     """A trained CNN that predicts something else in ONNX Runtime makes the project useless."""
-    result = run(tmp_path)
+    needed, told_of = NETWORKS[example]
+    if not has(needed):
+        pytest.skip(f"{needed} is not here")
+    result = run(example, tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     output = result.stdout
 
@@ -66,16 +82,19 @@ def test_digits_leave_pytensor_unchanged(tmp_path):
     explained = subprocess.run(
         command[1].split(), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
     )
-    for told in ("AbstractConv2d", "conv.yaml"):
+    for told in told_of:
         assert told in explained.stdout
 
 
-@pytest.mark.skipif(has_conv2d(), reason="this PyTensor has AbstractConv2d")
-def test_digits_say_which_pytensor_they_need(tmp_path):
-    """Someone on a newer PyTensor must learn what to install, not read a traceback."""
-    result = run(tmp_path)
+@pytest.mark.parametrize("example", NETWORKS)
+def test_digits_say_what_they_need(example, tmp_path):
+    """Someone on another PyTensor must learn what to install, not read a traceback."""
+    if has(NETWORKS[example][0]):
+        pytest.skip("what it needs is here")
+    result = run(example, tmp_path)
     assert result.returncode == 2
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
-    assert "pip install pytensor==2.36.2" in result.stderr.splitlines()[-1]
+    for told in MISSING[example]:
+        assert told in result.stderr.splitlines()[-1]
     assert not (tmp_path / "model").exists()

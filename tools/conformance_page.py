@@ -2,8 +2,8 @@
 
     python tools/conformance_page.py FILE
 
-`make mutants` does both for each PyTensor line; tests/test_conformance_page.py holds the page to
-the rows.
+`make conformance` does both for each PyTensor line; tests/test_conformance_page.py holds the page
+to the rows.
 """
 
 from __future__ import annotations
@@ -29,14 +29,22 @@ notices.
 """
 
 
+UNLIKE = """\
+Here only those rows were lied about whose class or cases are others than on PyTensor {release}, and
+definitions that no other row uses: the same lies about the same classes are noticed by the same cases
+[there](conformance-{release}.md). `make mutants` lies about all rows on all lines.
+"""
+
+
 def page(found: dict[str, Any]) -> str:
     """Return the page as Markdown."""
     rows, mutants = found["rows"], {entry["subject"]: entry for entry in found["mutants"]}
     titles = {row["row"] for row in rows}
     lines = [
-        "<!-- Written by tools/conformance_page.py: run `make mutants`. -->\n",
+        "<!-- Written by tools/conformance_page.py: run `make conformance`. -->\n",
         f"# Conformance on PyTensor {pytensor.__version__}\n",
         INTRODUCTION,
+        *([UNLIKE.format(release=found["unlike"])] if found.get("unlike") else []),
         f"{found['versions']}.\n",
         "| | |\n|---|---|",
         f"| rows | {len(rows)} |",

@@ -1,4 +1,4 @@
-"""Write docs/vocabulary.md, docs/ops/*.md, and docs/coverage-<line>.md of the running PyTensor.
+"""Write docs/vocabulary.md, docs/ops/*.md, and coverage and drift pages of the running PyTensor.
 
 Everything comes from the rows, the vocabulary's docstrings and PyTensor's own classes. `--check`
 fails where a committed page is stale.
@@ -17,6 +17,7 @@ from pathlib import Path
 import pytensor
 import yaml
 
+from onnx_mapper.drift import Drift, find_drift
 from onnx_mapper.op_classes import class_path, concrete_op_classes
 from onnx_mapper.rows import Row
 from onnx_mapper.table import Table, load_table
@@ -38,6 +39,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     for file, rows in sorted(files.items()):
         yield DOCS / "ops" / f"{Path(file).stem}.md", family_page(file, rows)
     yield DOCS / f"coverage-{pytensor.__version__}.md", coverage_page(table)
+    yield DOCS / f"drift-{pytensor.__version__}.md", drift_page(find_drift())
 
 
 def vocabulary_page() -> str:
@@ -91,7 +93,16 @@ def family_page(file: str, rows: list[Row]) -> str:
         lines.append("")
         shown = {
             key: row.source[key]
-            for key in ("needs", "promote", "let", "onnx", "inline", "delegate", "attributes")
+            for key in (
+                "needs",
+                "promote",
+                "let",
+                "rewrite",
+                "onnx",
+                "inline",
+                "delegate",
+                "attributes",
+            )
             if row.source and key in row.source
         }
         if shown:
@@ -147,6 +158,28 @@ def _covered(table: Table, cls: type) -> Covered:
     if len(refusing) == len(rows):
         return Covered(path, "refused", place, (rows[0].refuse or "").replace("|", "\\|"))
     return Covered(path, "converts", place, "")
+
+
+def drift_page(drift: Drift) -> str:
+    """Return the page of what does not agree between the rows and the running PyTensor."""
+    lines = [GENERATED + f"# PyTensor {drift.release}: rows and classes\n"]
+    lines.append("What `onnx-mapper rows --drift` finds here.\n")
+    lines.append("| | |\n|---|---|")
+    lines.append(f"| rows of a class that is as tested | {drift.as_tested} |")
+    lines.extend(f"| {_lowered(title)} | {len(rows)} |" for title, rows in drift.sections())
+    lines.append(f"| op classes without a row | {len(drift.unknown)} |")
+    for title, rows in drift.sections():
+        if rows:
+            lines.append(f"\n## {title}\n\n| op | row | |\n|---|---|---|")
+            lines.extend(f"| `{r.op}` | {r.row.split(':')[0]} | {r.problem} |" for r in rows)
+    if drift.unknown:
+        lines.append("\n## Op classes without a row\n")
+        lines.extend(f"- `{path}`" for path in drift.unknown)
+    return "\n".join(lines) + "\n"
+
+
+def _lowered(title: str) -> str:
+    return title[0].lower() + title[1:]
 
 
 def main(arguments: list[str]) -> int:

@@ -169,21 +169,19 @@ def censored_and_truncated() -> Any:
 def ordered_choices() -> Any:
     """Return an ordered logistic regression."""
     with pm.Model() as model:
-        cuts = pm.Normal(
-            "cuts", [-1, 1], 1, shape=2, transform=pm.distributions.transforms.ordered
-        )
+        cuts = pm.Normal("cuts", [-1, 1], 1, shape=2, transform=pm.distributions.transforms.ordered)
         slope = pm.Normal("slope", 0, 1)
         x = RNG.normal(size=6)
-        pm.OrderedLogistic("y", eta=slope * x, cutpoints=cuts, observed=np.array([0, 1, 2, 1, 0, 2]))
+        pm.OrderedLogistic(
+            "y", eta=slope * x, cutpoints=cuts, observed=np.array([0, 1, 2, 1, 0, 2])
+        )
     return model
 
 
 def random_walk() -> Any:
     """Return a random walk and an autoregression, seen with noise."""
     with pm.Model() as model:
-        walk = pm.GaussianRandomWalk(
-            "walk", sigma=0.5, init_dist=pm.Normal.dist(0, 1), shape=6
-        )
+        walk = pm.GaussianRandomWalk("walk", sigma=0.5, init_dist=pm.Normal.dist(0, 1), shape=6)
         auto = pm.AR("auto", [0.3, 0.2], init_dist=pm.Normal.dist(0, 1), shape=6)
         pm.Normal("y", walk + auto, 0.3, observed=RNG.normal(size=6))
     return model

@@ -160,6 +160,8 @@ def _check_function(place: Place, call: ast.Call, name: str, language: Language)
     if any(isinstance(argument, ast.Starred) for argument in call.args):
         return
     count = len(call.args)
+    if name == "made_by":
+        _check_made_by(place, call, column)
     if name in language.definitions:
         expected = len(language.definitions[name].parameters)
         if count != expected:
@@ -169,6 +171,17 @@ def _check_function(place: Place, call: ast.Call, name: str, language: Language)
             inspect.signature(language.functions[name]).bind(*call.args)
         except TypeError as error:
             raise RowError(place, f"{column}: {name}: {error}") from None
+
+
+def _check_made_by(place: Place, call: ast.Call, column: str) -> None:
+    if len(call.args) < 2:
+        raise RowError(place, f"{column}: made_by takes a tensor and an operator's name")
+    operator = call.args[1]
+    if isinstance(operator, ast.Constant) and operator.value not in all_operators():
+        near = _nearest(str(operator.value), all_operators())
+        raise RowError(
+            place, f"{column}: {operator.value!r} is no ONNX operator; did you mean {near}?"
+        )
 
 
 def _nearest(name: str, names: tuple[str, ...]) -> str:

@@ -66,6 +66,14 @@ MISTAKES = {
         "- {op: a:B, summary: Something., inputs: [x], onnx: 'Exp(rank(x, x))'}",
         r"rank: too many positional arguments",
     ),
+    "maker without an operator": (
+        "- {op: a:B, summary: Something., inputs: [x], let: {m: made_by(x)}, onnx: Exp(x)}",
+        r"made_by takes a tensor and an operator's name",
+    ),
+    "maker that is no operator": (
+        "- {op: a:B, summary: Something., inputs: [x], let: {m: \"made_by(x, 'Expp')\"}, onnx: Exp(x)}",
+        r"'Expp' is no ONNX operator; did you mean Exp",
+    ),
     "unknown attribute of the operator": (
         "- {op: a:B, summary: Something., inputs: [x], onnx: 'Softmax(x, axes=1)'}",
         r"'axes' is no attribute of Softmax; it has: axis",

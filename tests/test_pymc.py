@@ -72,18 +72,23 @@ def gaussian_process() -> Any:
 MODELS = [eight_schools, varying_slopes, counts_and_choices, gaussian_process]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
-def test_density_and_gradient(build: Any) -> None:
-    """What samplers ask for, of the unconstrained values, compiled by PyMC and symbolic."""
-    model = build()
+def density(model: Any) -> tuple[list[Any], list[Any], list[np.ndarray], list[np.ndarray]]:
+    """Return inputs, log-density and gradient, a point, and what PyTensor's own Python gives there."""
     inputs = model.value_vars
     start = model.initial_point()
     arrays = [
         np.asarray(start[v.name] + RNG.normal(size=np.shape(start[v.name])) * 0.1) for v in inputs
     ]
     outputs = [model.logp(), model.dlogp()]
-    expected = pytensor.function(inputs, outputs, mode=RAW, on_unused_input="ignore")(*arrays)
+    function = pytensor.function(inputs, outputs, mode=RAW, on_unused_input="ignore")
+    return inputs, outputs, arrays, function(*arrays)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
+def test_density_and_gradient(build: Any) -> None:
+    """What samplers ask for, of the unconstrained values, compiled by PyMC and symbolic."""
+    inputs, outputs, arrays, expected = density(build())
     symbolic = export_graph(inputs, outputs)
     assert_same(run_model(symbolic, *arrays), expected, 1e-9, 1e-9)
     compiled = export(pm.compile(inputs, outputs, on_unused_input="ignore"))
@@ -244,14 +249,7 @@ KINDS = [
 @pytest.mark.parametrize("build", KINDS, ids=lambda build: build.__name__)
 def test_density_of_a_kind(build: Any) -> None:
     """Density and gradient, as PyMC gives them and without warnings about digits."""
-    model = build()
-    inputs = model.value_vars
-    start = model.initial_point()
-    arrays = [
-        np.asarray(start[v.name] + RNG.normal(size=np.shape(start[v.name])) * 0.1) for v in inputs
-    ]
-    outputs = [model.logp(), model.dlogp()]
-    expected = pytensor.function(inputs, outputs, mode=RAW, on_unused_input="ignore")(*arrays)
+    inputs, outputs, arrays, expected = density(build())
     exported = export_graph(inputs, outputs, strict=True)
     assert_same(run_model(exported, *arrays), expected, 1e-8, 1e-9)
 

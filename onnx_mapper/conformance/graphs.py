@@ -64,9 +64,10 @@ class Graph:
     def evaluate(self, feeds: Sequence[Feed]) -> list[list[Array] | Exception]:
         """Return PyTensor's results for each feed, or what it raised.
 
-        Nothing is compiled or rewritten: each Op's own Python computes.
+        Nothing is compiled or rewritten: each Op's own Python computes, also in the functions that
+        PyTensor 3.3 makes of inner graphs, which would be linked to C wherever there is a compiler.
         """
-        with config.change_flags(mode=RAW), np.errstate(all="ignore"):
+        with config.change_flags(mode=RAW, cxx=""), np.errstate(all="ignore"):
             function: Any = self._stepwise
             with contextlib.suppress(NotImplementedError):  # of an output that is overwritten
                 function = compiled(

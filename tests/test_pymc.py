@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytensor
+import pytensor.tensor as pt
 import pytest
 from helpers import RAW, assert_same, run_model
 
@@ -13,6 +17,28 @@ from onnx_mapper import Refused, export, export_graph
 
 pm = pytest.importorskip("pymc", reason="no PyMC goes with this PyTensor")
 RNG = np.random.default_rng(8)
+
+SPLINES = """
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+
+
+class BSplineBasis(Op):
+    __props__ = ("sparse",)
+
+    def __init__(self, sparse):
+        self.sparse = sparse
+
+    def make_node(self, *inputs):
+        points, k, degree = map(pt.as_tensor, inputs)
+        return Apply(self, [points, k, degree], [pt.matrix(dtype=points.dtype)])
+
+    def perform(self, node, inputs, storage):
+        points, k, degree = inputs
+        storage[0][0] = np.vander(points, int(k))
+"""
 
 
 def eight_schools() -> Any:
@@ -130,130 +156,6 @@ def test_predictive_draws_need_their_noise_as_input() -> None:
     assert_same(run_model(model, *arrays), [2 + 3 * first + 0.5 * second], 1e-12)
 
 
-def logistic_with_groups() -> Any:
-    """Return a logistic regression whose intercepts vary between groups."""
-    groups = np.array([0, 1, 2, 0, 1, 2, 2, 1])
-    with pm.Model() as model:
-        spread = pm.Exponential("spread", 1)
-        level = pm.ZeroSumNormal("level", spread, shape=3)
-        slope = pm.Normal("slope", 0, 1)
-        x = RNG.normal(size=8)
-        pm.Bernoulli("y", logit_p=level[groups] + slope * x, observed=RNG.integers(0, 2, 8))
-    return model
-
-
-def mixture() -> Any:
-    """Return a mixture of two normal distributions, whose density is a log-sum-exp."""
-    with pm.Model() as model:
-        weights = pm.Dirichlet("weights", np.array([1.0, 2.0]))
-        means = pm.Normal("means", [-1.0, 2.0], 1, shape=2)
-        parts = pm.Normal.dist(means, 1.5, shape=2)
-        pm.Mixture("y", weights, parts, observed=RNG.normal(size=5))
-    return model
-
-
-def zero_inflated() -> Any:
-    """Return counts with more zeros than a Poisson or a negative binomial has."""
-    with pm.Model() as model:
-        psi, rate = pm.Beta("psi", 2, 2), pm.Gamma("rate", 2, 1)
-        pm.ZeroInflatedPoisson("y", psi, rate, observed=np.array([0, 3, 0, 1, 0]))
-        pm.ZeroInflatedNegativeBinomial("z", psi, rate, 2.0, observed=np.array([0, 2, 0, 5]))
-    return model
-
-
-def censored_and_truncated() -> Any:
-    """Return observations that were cut off, in both ways."""
-    with pm.Model() as model:
-        mean, spread = pm.Normal("mean", 0, 1), pm.HalfNormal("spread", 1)
-        latent = pm.Normal.dist(mean, spread)
-        pm.Censored("c", latent, lower=-1, upper=1.5, observed=np.array([-1, 0.3, 1.5, 0.9]))
-        pm.TruncatedNormal("t", mean, spread, lower=0, observed=np.array([0.2, 1.1]))
-    return model
-
-
-def ordered_choices() -> Any:
-    """Return an ordered logistic regression."""
-    with pm.Model() as model:
-        cuts = pm.Normal("cuts", [-1, 1], 1, shape=2, transform=pm.distributions.transforms.ordered)
-        slope = pm.Normal("slope", 0, 1)
-        x = RNG.normal(size=6)
-        pm.OrderedLogistic(
-            "y", eta=slope * x, cutpoints=cuts, observed=np.array([0, 1, 2, 1, 0, 2])
-        )
-    return model
-
-
-def random_walk() -> Any:
-    """Return a random walk and an autoregression, seen with noise."""
-    with pm.Model() as model:
-        walk = pm.GaussianRandomWalk("walk", sigma=0.5, init_dist=pm.Normal.dist(0, 1), shape=6)
-        auto = pm.AR("auto", [0.3, 0.2], init_dist=pm.Normal.dist(0, 1), shape=6)
-        pm.Normal("y", walk + auto, 0.3, observed=RNG.normal(size=6))
-    return model
-
-
-def directions() -> Any:
-    """Return angles, whose density has a Bessel function that PyMC defines itself."""
-    with pm.Model() as model:
-        middle, strength = pm.Normal("middle", 0, 1), pm.HalfNormal("strength", 3)
-        pm.VonMises("y", middle, strength, observed=np.array([0.3, -1.2, 2.1]))
-    return model
-
-
-def correlated_effects() -> Any:
-    """Return a multivariate normal with a correlation matrix of its own."""
-    with pm.Model() as model:
-        if pm.__version__.startswith("5."):  # whose LKJ needs an older NumPy
-            factor = pm.expand_packed_triangular(2, pm.Normal("packed", [1, 0, 2], 0.1, shape=3))
-        else:
-            factor, _, _ = pm.LKJCholeskyCov("factor", n=2, eta=2, sd_dist=pm.Exponential.dist(1))
-        pm.MvNormal("y", np.zeros(2), chol=factor, observed=RNG.normal(size=(4, 2)))
-    return model
-
-
-def counts_of_kinds() -> Any:
-    """Return multinomial counts, with and without overdispersion."""
-    with pm.Model() as model:
-        weights = pm.Dirichlet("weights", np.ones(3))
-        pm.Multinomial("m", 10, weights, observed=np.array([3, 5, 2]))
-        pm.DirichletMultinomial("d", 9, 4 * weights, observed=np.array([4, 1, 4]))
-    return model
-
-
-def survival() -> Any:
-    """Return waiting times of several kinds, one of them with a term of its own."""
-    with pm.Model() as model:
-        shape, scale = pm.HalfNormal("shape", 2), pm.HalfNormal("scale", 2)
-        times = np.array([0.4, 1.3, 2.2])
-        pm.Weibull("w", shape, scale, observed=times)
-        pm.InverseGamma("i", shape, scale, observed=times)
-        pm.Potential("later", -((5.0 / scale) ** shape))
-    return model
-
-
-KINDS = [
-    logistic_with_groups,
-    mixture,
-    zero_inflated,
-    censored_and_truncated,
-    ordered_choices,
-    random_walk,
-    directions,
-    correlated_effects,
-    counts_of_kinds,
-    survival,
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("build", KINDS, ids=lambda build: build.__name__)
-def test_density_of_a_kind(build: Any) -> None:
-    """Density and gradient, as PyMC gives them and without warnings about digits."""
-    inputs, outputs, arrays, expected = density(build())
-    exported = export_graph(inputs, outputs, strict=True)
-    assert_same(run_model(exported, *arrays), expected, 1e-8, 1e-9)
-
-
 def test_an_impossible_parameter_has_no_density() -> None:
     """As in the functions that PyMC compiles: the density is -inf, and not a number."""
     with pm.Model() as model:
@@ -265,3 +167,25 @@ def test_an_impossible_parameter_has_no_density() -> None:
         (found,) = run_model(exported, np.array(value))
         np.testing.assert_allclose(found, compiled({"spread": np.array(value)}), rtol=1e-12)
     assert found == -np.inf
+
+
+def test_a_basis_of_splines_is_refused_unless_it_is_constant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pymc-extras defines it: SciPy computes it, so its size must be known."""
+    home = tmp_path / "pymc_extras" / "utils"
+    home.mkdir(parents=True)
+    (home / "spline.py").write_text(SPLINES, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("pymc_extras", "pymc_extras.utils", "pymc_extras.utils.spline"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    basis = importlib.import_module("pymc_extras.utils.spline").BSplineBasis(sparse=False)
+    points = np.array([0.1, 0.5, 0.7])
+    x = pt.tensor("x", shape=(None,))
+    with pytest.raises(Refused, match=r"its basis becomes a constant .*pymc_extras\.yaml"):
+        export_graph([x], [pt.dot(basis(points, x.shape[0], 3), x)])
+    known = pt.tensor("known", shape=(3,))
+    model = export_graph([known], [pt.dot(basis(points, known.shape[0], 3), known)])
+    assert [weight.dims for weight in model.graph.initializer if len(weight.dims) == 2] == [[3, 3]]
+    array = np.array([0.3, -1.2, 2.0])
+    assert_same(run_model(model, array), [np.vander(points, 3) @ array], 1e-12)

@@ -26,8 +26,10 @@ from onnx_mapper.static import (
     Vector,
     arithmetic,
     as_static,
+    bounded,
     describe,
     is_number,
+    leaves,
 )
 from onnx_mapper.value import TensorType, Value
 
@@ -39,6 +41,9 @@ DEEPEST_CALL = 40
 
 SUBGRAPHS = ("graph", "branch")
 """Calls whose first argument is computed inside a graph of its own."""
+
+FOLD = "fold"
+"""The call whose first argument is computed for each item of a vector, with a running value."""
 
 _ASSIGNMENT = re.compile(r"^\s*([A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*)\s*=(?!=)(.*)$", re.DOTALL)
 
@@ -130,6 +135,7 @@ class Language:
             | self.questions
             | frozenset(self.definitions)
             | frozenset(SUBGRAPHS)
+            | {FOLD}
         )
 
 
@@ -577,6 +583,8 @@ class _Compiler:
             raise self.refuse(node, f"{name!r} can't be called")
         if name in SUBGRAPHS:
             return self._subgraph_call(node, name)
+        if name == FOLD:
+            return self._fold_call(node)
         arguments = self._items(node.args)
         keywords: list[tuple[str, Compute]] = []
         for keyword in node.keywords:
@@ -615,18 +623,11 @@ class _Compiler:
 
     def _subgraph_call(self, node: ast.Call, name: str) -> Compute:
         """`graph(outputs, i=scalar('int64'), x=x)` and `branch(outputs)`."""
-        hints = [keyword.arg for keyword in node.keywords]
         if len(node.args) != 1 or isinstance(node.args[0], ast.Starred):
             raise self.refuse(node, f"{name} takes the graph's outputs: {name}([a, b])")
-        if name == "branch" and hints:
+        if name == "branch" and node.keywords:
             raise self.refuse(node, "a branch has no inputs: use graph")
-        names = [hint for hint in hints if hint and re.fullmatch(r"[a-z][a-z0-9_]*", hint)]
-        if len(names) != len(hints):
-            raise self.refuse(node, "a graph's inputs have plain lower-case names")
-        likes = [self.compile(keyword.value) for keyword in node.keywords]
-        self.bound.extend(names)
-        body = self.compile(node.args[0])
-        del self.bound[len(self.bound) - len(names) :]
+        names, likes, body = self._binding_call(node, "a graph's inputs")
         lazy = name == "branch"
 
         def compute(scope: Scope) -> Any:
@@ -637,7 +638,7 @@ class _Compiler:
             ports = [
                 (hint, _type_like(item))
                 for hint, like in zip(names, given, strict=True)
-                for item in _leaves(like)
+                for item in leaves(like)
             ]
 
             def build(tensors: Sequence[Value]) -> list[Value]:
@@ -646,11 +647,49 @@ class _Compiler:
                 inner.names.update(
                     (hint, _refilled(like, left)) for hint, like in zip(names, given, strict=True)
                 )
-                return [_tensor(item) for item in _leaves(body(inner))]
+                return [_tensor(item) for item in leaves(body(inner))]
 
             return scope.nodes.subgraph(ports, build, lazy)
 
         return compute
+
+    def _fold_call(self, node: ast.Call) -> Compute:
+        """`fold(Add(total, x), total=xs[0], x=xs[1:])`."""
+        if len(node.args) != 1 or isinstance(node.args[0], ast.Starred) or len(node.keywords) < 2:
+            raise self.refuse(
+                node,
+                "fold takes the next running value, the first one, and vectors to go along: "
+                "fold(Add(total, x), total=xs[0], x=xs[1:])",
+            )
+        names, parts, body = self._binding_call(node, "what fold goes along")
+
+        def compute(scope: Scope) -> Any:
+            running, *vectors = (part(scope) for part in parts)
+            for vector in vectors:
+                if not isinstance(vector, Vector):
+                    raise StaticError(f"fold goes along vectors, not {describe(vector)}")
+            if len(set(map(len, vectors))) > 1:
+                listed = " and ".join(str(len(vector)) for vector in vectors)
+                raise StaticError(f"fold goes along vectors of one length, not of {listed}")
+            inner = dataclasses.replace(scope, names=dict(scope.names))
+            for items in zip(*vectors, strict=True):
+                scope.limit.step()
+                inner.names.update(zip(names, (running, *items), strict=True))
+                running = bounded(body(inner))
+            return running
+
+        return compute
+
+    def _binding_call(self, node: ast.Call, which: str) -> tuple[list[str], list[Compute], Compute]:
+        """Compile a call whose keywords are names that only its argument sees."""
+        names = [k.arg for k in node.keywords if k.arg and re.fullmatch(r"[a-z][a-z0-9_]*", k.arg)]
+        if len(names) != len(node.keywords):
+            raise self.refuse(node, f"{which} have plain lower-case names")
+        parts = [self.compile(keyword.value) for keyword in node.keywords]
+        self.bound.extend(names)
+        body = self.compile(node.args[0])
+        del self.bound[len(self.bound) - len(names) :]
+        return names, parts, body
 
     def _function_call(self, name: str, arguments: Callable[[Scope], list[Any]]) -> Compute:
         def compute(scope: Scope) -> Any:
@@ -733,13 +772,6 @@ def _tensor(item: Any) -> Value:
     if not isinstance(item, Value):
         raise StaticError(f"a graph's outputs are tensors, not {describe(item)}")
     return item
-
-
-def _leaves(items: Any) -> list[Any]:
-    """Return the items of a vector of vectors, in order."""
-    if isinstance(items, Vector):
-        return [leaf for item in items for leaf in _leaves(item)]
-    return [items]
 
 
 def _refilled(like: Any, left: Iterator[Any]) -> Any:

@@ -52,9 +52,39 @@ def check_row(row: Row, language: Language) -> None:
 
 
 def check_definition(definition: Definition, language: Language) -> None:
-    """Check a definition's body; see `check_row`."""
+    """Check a definition's body; see `check_row`. None may call itself, also through others."""
+    way = _way_to_itself(definition, language)
+    if way is not None:
+        through = f" through {', '.join(way)}" if way else ""
+        raise RowError(
+            definition.place,
+            f"{definition.name} calls itself{through}: go along a vector with a list "
+            "comprehension or a fold, such as fold(Add(total, x), total=xs[0], x=xs[1:])",
+        )
     in_scope = frozenset(definition.parameters) | {"opset"}
     _check_body(definition.body, in_scope, language, False)
+
+
+def _way_to_itself(definition: Definition, language: Language) -> tuple[str, ...] | None:
+    """Return the definitions that lead from one back to itself; None where none do."""
+    ways: list[tuple[str, tuple[str, ...]]] = [(definition.name, ())]
+    seen: set[str] = set()
+    for name, way in ways:
+        for called in _called(language.definitions[name], language):
+            if called == definition.name:
+                return way
+            if called not in seen:
+                seen.add(called)
+                ways.append((called, (*way, called)))
+    return None
+
+
+def _called(definition: Definition, language: Language) -> list[str]:
+    """Return the definitions that a definition calls, in order."""
+    trees = [statement.formula.tree for statement in definition.body]
+    calls = [call.func for tree in trees for call, _ in _calls(tree, False)]
+    names = [func.id for func in calls if isinstance(func, ast.Name)]
+    return [name for name in dict.fromkeys(names) if name in language.definitions]
 
 
 def _check_body(

@@ -52,6 +52,35 @@ class Vector(tuple[Any, ...]):
         return f"[{', '.join(map(repr, self))}]"
 
 
+def leaves(items: Any) -> list[Any]:
+    """Return the items of vectors in vectors, in order; what is no vector is one item.
+
+    Example:
+        >>> leaves(Vector((Vector((1, 2)), 3)))
+        [1, 2, 3]
+    """
+    if isinstance(items, Vector):
+        return [leaf for item in items for leaf in leaves(item)]
+    return [items]
+
+
+def bounded(items: Any) -> Any:
+    """Return a value that has not become too long, as a formula's vectors could without end.
+
+    Raises:
+        StaticError: When there are more than `LONGEST_VECTOR` items in it, and in its items.
+    """
+    count, left = 0, [items]
+    while left:
+        vector = left.pop()
+        if isinstance(vector, Vector):
+            count += len(vector)
+            left.extend(item for item in vector if type(item) is Vector)
+        if count > LONGEST_VECTOR:
+            raise StaticError(f"a vector of more than {LONGEST_VECTOR} items is too long")
+    return items
+
+
 def as_static(value: Any) -> Any:
     """Turn a Python or NumPy value of a PyTensor attribute into a static value.
 

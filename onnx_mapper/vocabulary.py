@@ -14,7 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from onnx_mapper.static import DTYPES, LONGEST_VECTOR, Unknown, Vector, arithmetic, as_static
+from onnx_mapper.static import (
+    DTYPES,
+    LONGEST_VECTOR,
+    Unknown,
+    Vector,
+    arithmetic,
+    as_static,
+    leaves,
+)
 from onnx_mapper.value import OpenSize, TensorType, Value, dimensions
 
 CONSTANTS: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
@@ -199,6 +207,11 @@ def both_sides(v: Any) -> Vector:
 def join(*vs: Any) -> Vector:
     """Vectors put one after the other."""
     return Vector(item for v in vs for item in _vector(v))
+
+
+def flat(v: Any) -> Vector:
+    """Items of vectors that are nested as they like, in order; a single thing is one item."""
+    return Vector(leaves(v))
 
 
 def filled(n: int, item: Any) -> Vector:
@@ -398,7 +411,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     for function in (
         dims, rank, has_rank, dtype, known, value, single, from_sizes, is_size, is_size_of,
         stretches, is_tensor, is_one, is_float, is_int, is_unsigned,
-        is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, filled, span,
+        is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, flat, filled, span,
         count, product, total, least, greatest, all_of, any_of, covers, ranks, inverse, ascending,
         backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, filled_in, settled,
         kind, scalar, resizable, cut, integer, log, sqrt,

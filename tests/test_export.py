@@ -14,6 +14,7 @@ import onnx
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import scipy.linalg
 from helpers import RAW, assert_same, exported_like_pytensor, operators, run_model
 from pytensor.graph.fg import FunctionGraph
 
@@ -351,3 +352,39 @@ def test_equal_nodes_are_made_once() -> None:
     x, n = pt.fvector("x"), pt.lvector("n")
     model = export(function([x, n], [(x + n) * (x - n)]))
     assert operators(model).count("Cast") == 2
+
+
+@pytest.mark.parametrize("count", [41, 300])
+@pytest.mark.parametrize("combine", [pt.add, pt.mul], ids=["sum", "product"])
+def test_sums_and_products_of_many_terms(combine: Any, count: int) -> None:
+    x = pt.dvector("x")
+    y = combine(*[pt.cos(x + i) + 2 for i in range(count)])
+    array = numbers(3, dtype="float64")
+    parts = [np.cos(array + i) + 2 for i in range(count)]
+    expected = np.sum(parts, axis=0) if combine is pt.add else np.prod(parts, axis=0)
+    for model in (export_graph([x], [y]), export(function([x], y))):
+        assert_same(run_model(model, array), [expected], 1e-12)
+
+
+def test_ten_thousand_terms() -> None:
+    terms = [pt.dvector(f"x{i}") for i in range(10_000)]
+    model = export(FunctionGraph(terms, [pt.add(*terms)], clone=False))
+    assert operators(model) == ["Add"] * 9_999
+
+
+def test_the_gradient_of_a_weight_that_is_used_many_times() -> None:
+    """PyTensor adds up what each use contributes, in one sum."""
+    w, x = pt.dvector("w"), pt.dmatrix("x")
+    loss = sum(pt.tanh(x[i] * w).sum() ** 2 for i in range(60))
+    arrays = numbers(3, dtype="float64"), numbers(60, 3, dtype="float64")
+    gradient = pt.grad(loss, w)
+    expected = function([w, x], [gradient])(*arrays)
+    for model in (export_graph([w, x], [gradient]), export(pytensor.function([w, x], [gradient]))):
+        assert_same(run_model(model, *arrays), expected, 1e-10)
+
+
+def test_many_matrices_on_a_diagonal() -> None:
+    matrices = [pt.dmatrix(f"m{i}") for i in range(45)]
+    arrays = [numbers(1 + i % 3, 1 + i % 2, dtype="float64") for i in range(45)]
+    model = export_graph(matrices, [pt.linalg.block_diag(*matrices)])
+    assert_same(run_model(model, *arrays), [scipy.linalg.block_diag(*arrays)], 0)

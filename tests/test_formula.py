@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -45,6 +46,14 @@ def evaluate(text: str, **names: Any) -> Any:
         ("inverse([2, 0, 1])", [1, 2, 0]),
         ("join([1], [2, 3])", [1, 2, 3]),
         ("product([2, 3, 4])", 24),
+        ("flat([[1, [2]], 3])", [1, 2, 3]),
+        ("flat(7)", [7]),
+        ("fold(2 * total - i, total=5, i=[1, 2, 4])", 28),
+        ("fold(total - i * w, total=0, i=[1, 2], w=[10, 100])", -210),
+        ("fold(1 // 0, total=3, i=[])", 3),
+        ("fold(join(sums, [sums[-1] + i]), sums=[0], i=[3, 4])", [0, 3, 7]),
+        ("[fold(x - j, x=i, j=span(i)) for i in span(5)]", [0, 1, 1, 0, -2]),
+        ("fold([b, a + b], pair=[0, 1], a=[7], b=[8])", [8, 15]),
         ("highest('int8')", 127),
         ("common('int64', 'float32')", "float64"),
         ("None == None", True),
@@ -100,6 +109,23 @@ def test_errors_say_file_line_column_and_what_exists() -> None:
         evaluate("a + b", a=Vector([1, 2]), b=Vector([1, 2, 3]))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("fold(a)", "column 1: fold takes the next running value, the first one, and vectors"),
+        ("fold(a, a=1)", "column 1: fold takes the next running value"),
+        ("fold(a, b, a=1, i=[2])", "column 1: fold takes the next running value"),
+        ("fold(a, A=1, i=[2])", "column 1: what fold goes along have plain lower-case names"),
+        ("fold(a, a=1, i=2)", "fold goes along vectors, not 2"),
+        ("fold(a, a=1, i=[2], j=[3, 4])", "fold goes along vectors of one length, not of 1 and 2"),
+        ("fold(a, a=1, i=[2]) + i", "'i' is not defined here"),
+    ],
+)
+def test_errors_of_folds(text: str, says: str) -> None:
+    with pytest.raises(RowError, match=re.escape(says)):
+        evaluate(text)
+
+
 HOSTILE = {
     "import": "__import__('os').system('true')",
     "dunder attribute": "().__class__.__bases__",
@@ -135,6 +161,10 @@ HOSTILE = {
     "nested conditions": "1 if 1 else " * 60 + "1",
     "ten megabytes": "1 + " * 2_500_000 + "1",
     "endless comprehensions": "[[[[0 for a in span(9999)] for b in span(9999)] for c in span(9999)]]",
+    "doubled vector": "fold(join(v, v), v=[1], i=span(9999))",
+    "doubled branches": "flat(fold([v, v], v=[1], i=span(9999)))",
+    "doubled text": "fold(t + t, t='a', i=span(9999))",
+    "endless folds": "fold(fold(fold(a, a=c, k=span(9999)), c=b, j=span(9999)), b=1, i=span(9999))",
     "two fors": "[0 for a in span(99) for b in span(99)]",
     "null byte": "1 +\0 2",
     "surrogate": "'\ud800'" + " + 1",

@@ -131,6 +131,18 @@ MISTAKES = {
         "- {family: Some, op: a:B, rows: {Exp: Exp(x)}}",
         r"rows.yaml:1: op",
     ),
+    "definition that calls itself": (
+        "- {define: f(x), summary: Something., onnx: 'f(Exp(x))'}",
+        r"rows.yaml:1: f calls itself: go along a vector with a list comprehension or a fold",
+    ),
+    "definitions in a circle": (
+        """
+        - {define: f(x), summary: Something., onnx: g(x)}
+        - {define: g(x), summary: Something., onnx: h(x)}
+        - {define: h(x), summary: Something., onnx: 'x if rank(x) == 0 else f(x)'}
+        """,
+        r"rows.yaml:2: f calls itself through g, h: go along",
+    ),
     "definition without parentheses": (
         "- {define: log1p, summary: Something., onnx: Exp(x)}",
         r"a definition is named like `log1p\(x\)`",

@@ -273,11 +273,23 @@ def any_of(v: Any) -> bool:
 def covers(sizes: Any, wanted: Any) -> bool:
     """Whether sizes surely are the wanted ones: none of them is 1 where another size may be wanted.
 
-    Sizes that are not known come from inputs that don't broadcast along that axis.
+    Sizes that are not known are taken not to broadcast, which holds for what is elementwise alone.
     """
     ours, theirs = _vector(sizes), _vector(wanted)
     return len(ours) == len(theirs) and all(
         a != 1 or b == 1 for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def surely_covers(sizes: Any, wanted: Any) -> bool:
+    """Whether sizes surely are the wanted ones, also where one that is open turns out to be 1.
+
+    They broadcast with the wanted ones: where ours is known and not 1, theirs is ours or 1.
+    """
+    ours, theirs = _vector(sizes), _vector(wanted)
+    return len(ours) == len(theirs) and all(
+        a == b or b == 1 or (isinstance(a, int) and a != 1)
+        for a, b in zip(ours, theirs, strict=True)
     )
 
 
@@ -412,7 +424,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         dims, rank, has_rank, dtype, known, value, single, from_sizes, is_size, is_size_of,
         stretches, is_tensor, is_one, is_float, is_int, is_unsigned,
         is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, flat, filled, span,
-        count, product, total, least, greatest, all_of, any_of, covers, ranks, inverse, ascending,
+        count, product, total, least, greatest, all_of, any_of, covers, surely_covers, ranks, inverse, ascending,
         backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, filled_in, settled,
         kind, scalar, resizable, cut, integer, log, sqrt,
     )

@@ -95,10 +95,7 @@ class Graph:
             results = function(*(feed[variable.name].copy() for variable in self.inputs))
         except Exception as error:
             return error
-        return [
-            np.asarray(result).astype(variable.type.dtype, copy=False)
-            for result, variable in zip(results, self.outputs, strict=True)
-        ]
+        return [np.asarray(result) for result in results]
 
 
 def build_graph(item: Item, feed: Feed) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,7 @@ from onnx_mapper.op_classes import class_path, props_of
 from onnx_mapper.rows import HookCall, Require, Rewrite, Row, To
 from onnx_mapper.static import DTYPES, StaticError, Vector, as_static, describe
 from onnx_mapper.table import Table
-from onnx_mapper.value import StaticShape, TensorType, Value
+from onnx_mapper.value import OpenSize, StaticShape, TensorType, Value
 
 DEEPEST_INNER_GRAPH = 50
 
@@ -557,6 +557,8 @@ class Engine:
         hint = f"{site.name}_noise" if site.name else "noise"
         dims = [size if isinstance(size, int) else None for size in sizes]
         value = self.nodes.input(self.nodes.fresh_name(hint), self.dtypes.of(dtype), dims)
+        told = [size if isinstance(size, OpenSize) else None for size in sizes]
+        value = replace(value, sizes=tuple(a or b for a, b in zip(told, value.sizes, strict=True)))
         self.noises.append(Noise(value, distribution, self.nodes.source))
         return value
 

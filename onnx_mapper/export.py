@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +26,7 @@ from onnx_mapper.errors import (
     Refused,
     gather_refusals,
 )
-from onnx_mapper.finish import Dimension, Port, check_target, finish, save
+from onnx_mapper.finish import Dimension, Port, check_target, finish, save, with_named_sizes
 from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, ir_version_of
 from onnx_mapper.static import DTYPES
 from onnx_mapper.table import Table, load_table
@@ -262,11 +263,14 @@ def build_with(
     metadata = {"pytensor": pytensor.__version__, DTYPE_KEY: dtype}
     if builder.narrowed:
         metadata[NARROWED_KEY] = ", ".join(sorted({entry.op_type for entry in builder.narrowed}))
+    ports = with_named_sizes(ports)
     for noise in engine.noises:
-        port = Port(noise.value.name, noise.value.dtype, noise.value.shape or (), str(noise))
-        ports.append(port)
+        dims_of_noise = _sizes_named_by(ports, noise.value)
+        port = Port(noise.value.name, noise.value.dtype, dims_of_noise, str(noise))
+        ports = with_named_sizes([*ports, port])
         metadata[NOISE_KEY + port.name] = port.doc
-    model = finish(builder, ports, outputs, captured.name, metadata)
+    named = with_named_sizes([*ports, *outputs])
+    model = finish(builder, named[: len(ports)], named[len(ports) :], captured.name, metadata)
     tensors = {v: builder.final_name(x) for v, x in values.items() if isinstance(x, Value)}
     return Built(model, engine.rows_used, tuple(builder.narrowed), tuple(engine.drifts), tensors)
 
@@ -344,6 +348,15 @@ def _enter(
         if parameter.updated:
             ports.append(Port(parameter.name, dtype, (None,) * array.ndim))
     return known, ports
+
+
+def _sizes_named_by(ports: Sequence[Port], value: Value) -> tuple[Dimension, ...]:
+    """Return a tensor's sizes, by the names that inputs of the model have for them."""
+    dims = {(port.name, axis): dim for port in ports for axis, dim in enumerate(port.dims)}
+    return tuple(
+        dims.get((open_.tensor.name, open_.axis)) if size is None and open_ else size
+        for size, open_ in zip_longest(value.shape or (), value.sizes)
+    )
 
 
 def _refuse_to_verify_noise(model: ModelProto) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ class Port:
     Attributes:
         name: Its name.
         dtype: NumPy's name of its dtype.
-        dims: One entry per axis: a size, a name, or None to have it named `<name>_<axis>`.
+        dims: One entry per axis: a size, a name, or None where neither is known.
         doc: What people should know of it.
     """
 
@@ -39,10 +40,32 @@ class Port:
     doc: str = ""
 
     def value_info(self) -> ValueInfoProto:
-        """Return the declaration, every axis with a size or a name."""
-        dims = [f"{self.name}_{axis}" if dim is None else dim for axis, dim in enumerate(self.dims)]
+        """Return the declaration."""
         code = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
-        return helper.make_tensor_value_info(self.name, code, dims, self.doc)
+        return helper.make_tensor_value_info(self.name, code, self.dims, self.doc)
+
+
+def with_named_sizes(ports: Sequence[Port]) -> list[Port]:
+    """Name what has no size and no name `<tensor>_<axis>`, or by a number more if that is taken.
+
+    A size's name tells runtimes that it is another one's equal, so none is given twice.
+
+    Example:
+        >>> ports = [Port("x", "float32", (None, 3)), Port("y", "float32", ("x_0",))]
+        >>> [port.dims for port in with_named_sizes(ports)]
+        [('x_0_1', 3), ('x_0',)]
+    """
+    taken = {dim for port in ports for dim in port.dims if isinstance(dim, str)}
+    named = []
+    for port in ports:
+        dims: list[Dimension] = []
+        for axis, dim in enumerate(port.dims):
+            name = f"{port.name}_{axis}"
+            choices = chain([name], (f"{name}_{number}" for number in count(1)))
+            dims.append(next(c for c in choices if c not in taken) if dim is None else dim)
+            taken.add(str(dims[-1]))
+        named.append(replace(port, dims=tuple(dims)))
+    return named
 
 
 def finish(

@@ -424,8 +424,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         dims, rank, has_rank, dtype, known, value, single, from_sizes, is_size, is_size_of,
         stretches, is_tensor, is_one, is_float, is_int, is_unsigned,
         is_bool, common, highest, lowest, largest_finite, bits, both_sides, join, flat, filled, span,
-        count, product, total, least, greatest, all_of, any_of, covers, surely_covers, ranks, inverse, ascending,
-        backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, filled_in, settled,
+        count, product, total, least, greatest, all_of, any_of, covers, surely_covers, ranks, inverse,
+        ascending, backwards, pairs, numbered, is_vector, is_number, is_slice, make_slice, filled_in, settled,
         kind, scalar, resizable, cut, integer, log, sqrt,
     )
 }  # fmt: skip

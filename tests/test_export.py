@@ -225,6 +225,17 @@ def test_sizes_can_be_named_or_fixed() -> None:
         export(f, dims={"z": ("batch",)})
 
 
+def test_sizes_of_one_name_are_equal_and_no_other() -> None:
+    """A name that the user gives to y's sizes is none of those that x's sizes get by themselves."""
+    x, y = pt.dmatrix("x"), pt.dmatrix("y")
+    model = export_graph([x, y], [pt.tanh(x) * 2, pt.tanh(y) * 2], dims={"y": ("x_0", "x_1")})
+    names = [[d.dim_param for d in p.type.tensor_type.shape.dim] for p in model.graph.input]
+    assert names == [["x_0_1", "x_1_1"], ["x_0", "x_1"]]
+    for shapes in (((3, 4), (5, 2)), ((7, 2), (1, 9))):
+        arrays = [numbers(*shape, dtype="float64") for shape in shapes]
+        assert_same(run_model(model, *arrays), [np.tanh(a) * 2 for a in arrays], 1e-12)
+
+
 def test_mixed_dtypes_are_upcast_as_pytensor_does() -> None:
     x, n = pt.fvector("x"), pt.lvector("n")
     b = pt.vector("b", dtype="int8")

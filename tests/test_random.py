@@ -168,3 +168,23 @@ def test_single_precision() -> None:
     assert {port.type.tensor_type.elem_type for port in model.graph.input} == {1}
     noise = np.array([0.9, 0.1, 0.74, 0.76], "float32")
     assert run_model(model, np.ones(4, "float32"), noise)[0].tolist() == [1, 0, 0, 1]
+
+
+def test_noise_has_the_sizes_of_what_is_drawn_for() -> None:
+    x, w = pt.dmatrix("x"), pt.dvector("w")
+    draws = pt.random.normal(x @ w, 1.0), pt.random.uniform((x + w) ** 2, 9)
+    model = export_graph(
+        [x, w], draws, dims={"x": ("batch", "feature"), "w": ("feature",)}, random="input"
+    )
+    sizes = {
+        p.name: [d.dim_param for d in p.type.tensor_type.shape.dim]
+        for p in [*model.graph.input, *model.graph.output]
+    }
+    assert list(sizes.values()) == [
+        ["batch", "feature"],
+        ["feature"],
+        ["batch"],
+        ["batch", "feature"],
+        ["batch"],
+        ["batch", "feature"],
+    ]

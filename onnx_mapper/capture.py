@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +13,12 @@ from pytensor.compile import Function  # type: ignore[attr-defined]
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.traversal import graph_inputs
+from pytensor.graph.utils import InconsistencyError
 
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.value import Array
+
+_LOGGER = logging.getLogger(__name__)
 
 CLEAN_REWRITES = ("canonicalize", "stabilize", "ShapeOpt", "lower_xtensor")
 
@@ -221,8 +226,38 @@ def _rewritten(graph: FunctionGraph, exclude: Sequence[str] = ()) -> FunctionGra
     # To ask for a name creates it, and then nothing can be registered under it any more, as
     # `import pytensor.xtensor` does.
     include = [name for name in CLEAN_REWRITES if name in optdb]
-    optdb.query(RewriteDatabaseQuery(include=include, exclude=list(exclude))).rewrite(graph)
+    for rewriter in optdb.query(RewriteDatabaseQuery(include=include, exclude=list(exclude))):
+        with _without_what_fails(rewriter):
+            rewriter.rewrite(graph)
     return graph
+
+
+@contextmanager
+def _without_what_fails(rewriter: Any) -> Iterator[None]:
+    """Leave out a rewrite where it raises, and say so: the graph means the same without it.
+
+    PyTensor itself does so for all errors but failed assertions, which end its compilation.
+    """
+    handler = getattr(rewriter, "failure_callback", None)
+    if handler is not None:
+        rewriter.failure_callback = _tell_failed_rewrite
+    try:
+        yield
+    except Exception as error:
+        _LOGGER.warning("left out PyTensor's rewrite %s: %s", rewriter, _told(error))
+    finally:
+        if handler is not None:
+            rewriter.failure_callback = handler
+
+
+def _tell_failed_rewrite(error: Exception, *details: Any) -> None:
+    if not isinstance(error, InconsistencyError):  # with which PyTensor takes back a replacement
+        *_, rewriter, node = details
+        _LOGGER.warning("left out PyTensor's rewrite %s at %s: %s", rewriter, node, _told(error))
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__} {error}".strip()
 
 
 def _capture_function(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -384,6 +384,7 @@ class GraphBuilder:
                 return body.outputs_by_node[key]
         node.output.extend(f"output_{position}" for position in range(outputs))
         given = {value.name: value for value in inputs if value is not None}
+        _refuse_negative_sizes(given.values())
         types = self._infer(op_type, node, given)
         empty = None if any(subgraphs(node)) else empty_results(types, node.output)
         if empty is not None:
@@ -592,6 +593,13 @@ def _as_integers(numbers: Any, array: Array) -> Array:
     exact = np.asarray(numbers, dtype=object)
     whole = all(isinstance(number, int) for number in exact.flat)
     return exact.astype("uint64") if whole else array
+
+
+def _refuse_negative_sizes(values: Iterable[Value]) -> None:
+    """Refuse tensors that can't be: ONNX's shape inference may end the process over them."""
+    for value in values:
+        if any(size is not None and size < 0 for size in value.shape or ()):
+            raise StaticError(f"{value.name} would have the shape {list(value.shape or ())}")
 
 
 def _static_shape(item: Any) -> tuple[int, ...] | None:

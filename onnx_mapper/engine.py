@@ -663,7 +663,13 @@ class Engine:
                     f"gives size {ours} along axis {axis} where PyTensor's {row.name} gives "
                     f"{theirs}",
                 )
-        return self.nodes.with_shape(value, type_.shape)
+        agreeing = self.nodes.with_shape(value, type_.shape)
+        if any(size is not None and size < 0 for size in agreeing.shape or ()):
+            raise RefusedHere(
+                f"its result would have the shape {list(agreeing.shape or ())}, and no axis has "
+                "fewer than 0 elements: PyTensor fails there too"
+            )
+        return agreeing
 
     def _stand_in(self, type_: TensorType) -> Any:
         return (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,16 +136,28 @@ def reference_function(inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
 
 def _callable(fn: Any) -> Any:
     if callable(fn):
-        return _without_updates(fn)
+        return _without_traces(fn)
     graph = fn.clone()
     return reference_function(graph.inputs, graph.outputs)
 
 
-def _without_updates(fn: Any) -> Any:
-    """Return the function itself, or a copy whose calls leave shared variables as they are."""
-    if not fn.maker.fgraph.update_mapping:
-        return fn
-    return fn.copy(share_memory=False, delete_updates=True)
+def _without_traces(fn: Any) -> Callable[..., Any]:
+    """Return a function whose calls leave shared variables, random states and defaults as they are.
+
+    A call works on copies of all that the function holds; even the arrays stay the same objects.
+    """
+
+    def call(*arrays: Array) -> Any:
+        held = [container.storage[0] for container in fn.input_storage]
+        try:
+            for container, value in zip(fn.input_storage, held, strict=True):
+                container.storage[0] = copy.deepcopy(value)
+            return fn(*arrays)
+        finally:
+            for container, value in zip(fn.input_storage, held, strict=True):
+                container.storage[0] = value
+
+    return call
 
 
 def _evaluated(

@@ -16,7 +16,7 @@ import pytensor.tensor as pt
 import pytest
 from helpers import RAW, assert_same, exported_like_pytensor, operators, run_model
 
-from onnx_mapper import PrecisionWarning, Refused, export
+from onnx_mapper import PrecisionWarning, Refused, export, export_graph
 
 conv = pytest.importorskip(
     "pytensor.tensor.conv", reason="AbstractConv2d was removed from PyTensor in 2.36.3"
@@ -312,3 +312,14 @@ def test_unshared_is_a_locally_connected_convolution() -> None:
     open_kernel = pt.tensor("w", dtype="float32", shape=(None,) * 6)
     with pytest.raises(Refused, match="ONNX needs to know the sizes of the kernel"):
         export(pytensor.function([x, open_kernel], op(x, open_kernel), mode=RAW))
+
+
+@pytest.mark.parametrize("slices", [(), (slice(None), slice(None), slice(1, None))])
+def test_a_kernel_larger_than_its_image_is_refused(slices: Any) -> None:
+    """ONNX would take sizes of -1, and what reads the result would end the process."""
+    x = pt.tensor("x", shape=(1, 1, 2, 3), dtype="float32")
+    y = conv.conv2d(x, np.ones((1, 1, 4, 4), "float32"), border_mode="valid", filter_flip=False)
+    with pytest.raises(
+        Refused, match=r"shape \[1, 1, -1, 0\], and no axis has fewer than 0 elements"
+    ):
+        export_graph([x], [y[slices]])

@@ -399,3 +399,12 @@ def test_many_matrices_on_a_diagonal() -> None:
     arrays = [numbers(1 + i % 3, 1 + i % 2, dtype="float64") for i in range(45)]
     model = export_graph(matrices, [pt.linalg.block_diag(*matrices)])
     assert_same(run_model(model, *arrays), [scipy.linalg.block_diag(*arrays)], 0)
+
+
+def test_a_rewrite_of_pytensors_that_raises_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """`local_useless_subtensor` fails an assertion where a slice ends at an unsigned number."""
+    x, n = pt.dmatrix("x"), pt.scalar("n", dtype="uint8")
+    model = export_graph([x, n], [x[:n]])
+    array = numbers(4, 2, dtype="float64")
+    assert_same(run_model(model, array, np.array(3, "uint8")), [array[:3]], 0)
+    assert "left out PyTensor's rewrite local_useless_subtensor at Subtensor" in caplog.text

@@ -9,6 +9,7 @@ from onnx_mapper.errors import (
     Refusal,
     Refused,
     RowError,
+    VerificationWarning,
 )
 from onnx_mapper.explain import Check, Explanation, check, explain
 from onnx_mapper.export import export, export_graph
@@ -27,6 +28,7 @@ __all__ = [
     "Refused",
     "RowError",
     "Verification",
+    "VerificationWarning",
     "__version__",
     "check",
     "explain",

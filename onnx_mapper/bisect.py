@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import ModelProto, helper
+from onnx.numpy_helper import to_array
 
 from onnx_mapper.capture import Captured
 from onnx_mapper.compare import Difference, compare_arrays, tolerance_of
-from onnx_mapper.errors import MapperError, PrecisionWarning
+from onnx_mapper.errors import MapperError
 from onnx_mapper.explain import explain
-from onnx_mapper.export import trace
+from onnx_mapper.export import Built, trace
 from onnx_mapper.runtime import open_session
-from onnx_mapper.value import Array
+from onnx_mapper.value import Array, Value
 
 
 @dataclass(frozen=True)
@@ -58,32 +59,100 @@ def first_difference(
     """Compare the graph's intermediate values one by one, in order of computation.
 
     Returns:
-        The first that differs, or None where the model's tensors can't be told apart: it was
-        changed since the export, or made with rows that `mappings` doesn't name.
+        The first that differs, inside fused ops too; or None where the model's tensors can't be
+        told apart: it was changed since the export, made with rows that `mappings` doesn't name,
+        or ONNX Runtime fails.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PrecisionWarning)
-            names = trace(captured, model, mappings)
+            warnings.simplefilter("ignore")
+            built = trace(captured, model, mappings)
     except MapperError:
         return None
-    produced = {output for node in model.graph.node for output in node.output}
-    wanted = list(dict.fromkeys(name for name in names.values() if name in produced))
-    results = _run_with(model, wanted, feed)
+    try:
+        found = _tensors_of(model, built, feed)
+    except Exception:  # ONNX Runtime has said in the comparison which node of the model fails
+        return None
     rows = {node.name: node.row for node in explain(model)}
+
+    def judged(name: str | None, op: Any, expected: Any) -> FirstDifference | None:
+        if name not in found or not isinstance(expected, np.ndarray | np.generic):
+            return None
+        ours, exact = found[name], np.asarray(expected)
+        if ours.dtype != exact.dtype and ours.dtype.kind == exact.dtype.kind == "f":
+            exact = exact.astype(ours.dtype)
+        difference = compare_arrays(name, ours, exact, *tolerance_of(ours, rtol, atol, narrowed))
+        return (
+            None
+            if difference.ok
+            else FirstDifference(str(op), rows.get(name, ""), name, difference)
+        )
+
     for node, outputs in _evaluate(captured, arrays):
         for variable, expected in zip(node.outputs, outputs, strict=True):
-            name = names.get(variable)
-            if name not in results or not isinstance(expected, np.ndarray | np.generic):
-                continue
-            found, exact = results[name], np.asarray(expected)
-            if found.dtype != exact.dtype and found.dtype.kind == exact.dtype.kind == "f":
-                exact = exact.astype(found.dtype)
-            limits = tolerance_of(found, rtol, atol, narrowed)
-            difference = compare_arrays(name, found, exact, *limits)
-            if not difference.ok:
-                return FirstDifference(str(node.op), rows.get(name, ""), name, difference)
+            difference = judged(built.tensors.get(variable), node.op, expected)
+            if difference is not None:
+                return _inner_difference(node, built, found, judged) or difference
     return None
+
+
+_Judge = Callable[[str | None, Any, Any], FirstDifference | None]
+
+
+def _inner_difference(
+    outer: Any, built: Built, found: Mapping[str, Array], judged: _Judge
+) -> FirstDifference | None:
+    """Compare what an op's inner graph computes, each step given the model's own tensors."""
+    for step in built.inner_steps:
+        if step.outer is not outer:
+            continue
+        given = [_array_of(item, built, found) for item in step.inputs]
+        if any(array is None for array in given):
+            continue
+        try:
+            results = _computed(step.node.op, given)
+        except Exception:  # an op that can't be run by itself tells nothing
+            continue
+        for item, expected in zip(step.outputs, results, strict=True):
+            if isinstance(item, Value):
+                difference = judged(built.final_name(item), step.node.op, expected)
+                if difference is not None:
+                    return difference
+    return None
+
+
+def _array_of(item: Any, built: Built, found: Mapping[str, Array]) -> Array | None:
+    if isinstance(item, Value):
+        return found.get(built.final_name(item)) if item.known is None else item.known
+    return np.asarray(item) if isinstance(item, bool | int | float) else None
+
+
+def _computed(op: Any, arrays: Sequence[Any]) -> list[Any]:
+    """Return what an op gives for arrays; a scalar one for each of their elements."""
+    import pytensor.tensor as pt
+    from pytensor.compile.mode import Mode
+    from pytensor.scalar.basic import ScalarOp
+    from pytensor.tensor.elemwise import Elemwise
+
+    raw = Mode(linker="py", optimizer=None)  # type: ignore[arg-type]
+    whole = Elemwise(op) if isinstance(op, ScalarOp) else op
+    node = whole.make_node(*map(pt.constant, arrays))
+    return [result.eval(mode=raw) for result in node.outputs]
+
+
+def _tensors_of(model: ModelProto, built: Built, feed: Mapping[str, Array]) -> dict[str, Array]:
+    """Run a model and return all of its tensors that stand for something in PyTensor's graph."""
+    steps = built.inner_steps
+    inner = [
+        built.final_name(item)
+        for step in steps
+        for item in (*step.inputs, *step.outputs)
+        if isinstance(item, Value)
+    ]
+    produced = {output for node in model.graph.node for output in node.output}
+    wanted = [n for n in dict.fromkeys([*built.tensors.values(), *inner]) if n in produced]
+    weights = {tensor.name: to_array(tensor) for tensor in model.graph.initializer}
+    return weights | dict(feed) | _run_with(model, wanted, feed)
 
 
 def _run_with(

@@ -49,6 +49,9 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("model", help="an exported model")
     parser.add_argument("function", help=_FUNCTION_HELP)
     parser.add_argument("--inputs", metavar="FILE.npz", help="arrays by the inputs' names")
+    parser.add_argument(
+        "--strict", action="store_true", help="fail where what was compared says little"
+    )
     _add_mappings(parser)
     parser = _command(commands, "rows", "list the rows, and which are active here", _rows)
     parser.add_argument(
@@ -141,7 +144,14 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.inputs:
         inputs = _read_inputs(arguments.inputs, function)
     try:
-        print(verify(arguments.model, function, inputs, mappings=arguments.mappings))
+        report = verify(
+            arguments.model,
+            function,
+            inputs,
+            mappings=arguments.mappings,
+            strict=arguments.strict,
+        )
+        print(report)
     except Mismatch as mismatch:
         print(mismatch, file=sys.stderr)
         return 1

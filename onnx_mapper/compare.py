@@ -24,6 +24,9 @@ class Difference:
         found: ONNX Runtime's value there.
         expected: PyTensor's value there.
         ulps: Distance of the two, in units in the last place of the expected value.
+        count: How many elements there are.
+        finite: How many of the expected ones are finite numbers.
+        range: The least and the largest of these; empty where there are none.
     """
 
     name: str
@@ -33,6 +36,9 @@ class Difference:
     found: str = ""
     expected: str = ""
     ulps: float = 0.0
+    count: int = 0
+    finite: int = 0
+    range: tuple[float, ...] = ()
 
     @property
     def ulps_text(self) -> str:
@@ -88,6 +94,7 @@ def compare_arrays(
         apart = np.where(close, -1.0, ulps)
         worst = np.unravel_index(int(np.argmax(apart)), ulps.shape)
     ok = bool(close.all())
+    finite = expected[np.isfinite(expected)]
     return Difference(
         name,
         ok,
@@ -96,6 +103,9 @@ def compare_arrays(
         str(found[worst]),
         str(expected[worst]),
         float(ulps[worst]),
+        expected.size,
+        finite.size,
+        (float(finite.min()), float(finite.max())) if finite.size else (),
     )
 
 

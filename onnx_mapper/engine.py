@@ -62,6 +62,23 @@ class Generator:
 
 
 @dataclass(frozen=True)
+class InnerStep:
+    """An op of an inner graph, as the model computes it once.
+
+    Attributes:
+        outer: The Apply node of the outermost graph that it is a part of.
+        node: The Apply node inside.
+        inputs: What it was given: tensors of the model, or static values.
+        outputs: The tensors that it gives.
+    """
+
+    outer: Any
+    node: Any
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Noise:
     """An input of the model that takes random numbers, which a draw is computed from.
 
@@ -130,6 +147,8 @@ class Engine:
         self.dtypes = dtypes
         self.random = random
         self.noises: list[Noise] = []
+        self.inner_steps: list[InnerStep] = []
+        self._outer: Any = None
         self._used_generators: list[Generator] = []
         self.refusals: list[Refusal] = []
         self.rows_used: dict[str, int] = {}
@@ -177,6 +196,7 @@ class Engine:
         types = tuple(self.type_of(variable) for variable in node.outputs)
         outputs = _rankless(types) if rankless else types
         told = len(self.refusals)
+        self._outer = node if depth == 0 else self._outer
         try:
             inputs = tuple(self.read(variable, values) for variable in node.inputs)
             name = next((v.name for v in node.outputs if v.name), usual_name)
@@ -186,6 +206,9 @@ class Engine:
             if len(self.refusals) == told:
                 self._refuse(node, error)
             results = tuple(self._stand_in(type_) for type_ in outputs)
+        else:
+            if depth and not self.nodes.nested:
+                self.inner_steps.append(InnerStep(self._outer, node, inputs, results))
         for variable, result in zip(node.outputs, results, strict=True):
             values[variable] = Generator() if is_generator(variable) else result
 

@@ -133,5 +133,9 @@ class PrecisionWarning(UserWarning):
     """A node computes in fewer digits than PyTensor, because no kernel has them."""
 
 
+class VerificationWarning(UserWarning):
+    """What a verification compared says little: mostly NaN or infinities, or all the same number."""
+
+
 class DriftWarning(UserWarning):
     """An Op of the installed PyTensor has an attribute that its row doesn't know, at its default."""

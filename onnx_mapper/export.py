@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -16,7 +16,7 @@ from onnx import ModelProto
 
 from onnx_mapper.capture import Captured, capture, capture_variables
 from onnx_mapper.emit import GraphBuilder, Narrowed
-from onnx_mapper.engine import Dtypes, Engine, Generator, is_generator, is_tensor_type
+from onnx_mapper.engine import Dtypes, Engine, Generator, InnerStep, is_generator, is_tensor_type
 from onnx_mapper.equal_sizes import AxisOfInput, EqualSizes
 from onnx_mapper.errors import (
     DriftWarning,
@@ -111,7 +111,7 @@ def export(
         _refuse_to_verify_noise(model)
         from onnx_mapper.verify import verify as compare
 
-        compare(model, fn, mappings=mappings)
+        compare(model, fn, mappings=mappings, strict=strict)
     if target is not None:
         save(model, target)
     return model
@@ -172,7 +172,7 @@ def export_graph(
         from onnx_mapper.verify import reference_function
         from onnx_mapper.verify import verify as compare
 
-        compare(model, reference_function(inputs, outputs), mappings=mappings)
+        compare(model, reference_function(inputs, outputs), mappings=mappings, strict=strict)
     if target is not None:
         save(model, target)
     return model
@@ -188,6 +188,8 @@ class Built:
         narrowed: The nodes that compute in fewer digits than PyTensor.
         drifts: What is new in the installed PyTensor and was taken as before.
         tensors: The name that each PyTensor variable has in the model.
+        inner_steps: What inner graphs compute, in order, by tensors of the model.
+        final_name: Tells the name that a tensor has in the model.
     """
 
     model: ModelProto
@@ -195,6 +197,8 @@ class Built:
     narrowed: tuple[Narrowed, ...]
     drifts: tuple[str, ...]
     tensors: Mapping[Any, str]
+    inner_steps: tuple[InnerStep, ...]
+    final_name: Callable[[Value], str]
 
 
 def build(
@@ -272,13 +276,19 @@ def build_with(
     named = with_named_sizes([*ports, *outputs])
     model = finish(builder, named[: len(ports)], named[len(ports) :], captured.name, metadata)
     tensors = {v: builder.final_name(x) for v, x in values.items() if isinstance(x, Value)}
-    return Built(model, engine.rows_used, tuple(builder.narrowed), tuple(engine.drifts), tensors)
+    return Built(
+        model,
+        engine.rows_used,
+        tuple(builder.narrowed),
+        tuple(engine.drifts),
+        tensors,
+        tuple(engine.inner_steps),
+        builder.final_name,
+    )
 
 
-def trace(
-    captured: Captured, model: ModelProto, mappings: Sequence[str | Path] = ()
-) -> Mapping[Any, str]:
-    """Return the name that each variable of a graph has in the model exported from it.
+def trace(captured: Captured, model: ModelProto, mappings: Sequence[str | Path] = ()) -> Built:
+    """Export a graph once more as a model says that it was, to learn what each tensor stands for.
 
     Raises:
         MapperError: When the graph can't be exported with these rows.
@@ -292,7 +302,7 @@ def trace(
     }
     dtype = metadata.get(DTYPE_KEY, "keep")
     random = "input" if any(key.startswith(NOISE_KEY) for key in metadata) else "refuse"
-    return build_with(load_table(mappings), captured, opset, dtype, dims, random).tensors
+    return build_with(load_table(mappings), captured, opset, dtype, dims, random)
 
 
 def refusals_of(

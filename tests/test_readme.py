@@ -20,7 +20,7 @@ def test_the_python_of_the_readme_runs(
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), scope)  # noqa: S102
     printed = capsys.readouterr().out
-    assert "[0.5, 0.5]" in printed
+    assert "[0.37754068, 0.62245935]" in printed
     assert "Everything converts." in printed
     assert re.search(r"output_0 .* ok\n", printed)
     assert (tmp_path / "model.onnx").is_file()

@@ -33,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="test the rows of this mapping file, or of all that are in this folder",
     )
     group.addoption(
+        "--onnx-mapper-import",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import this module (or file.py) first: it defines Ops that the rows are about",
+    )
+    group.addoption(
         "--onnx-mapper-full", action="store_true", help="whole grids, not samples of them"
     )
 
@@ -71,11 +78,17 @@ class RowsFile(pytest.File):
         """Yield a test for each item of each row."""
         from onnx_mapper.conformance.tables import find_subject
         from onnx_mapper.errors import MapperError
+        from onnx_mapper.fit import why_inactive
+        from onnx_mapper.user_code import import_ops
 
         try:
+            import_ops(self.config.getoption("--onnx-mapper-import"))
             subject = find_subject([self.path])
         except MapperError as error:
             raise self.CollectError(str(error)) from None
+        for row in subject.inactive:
+            why = why_inactive(row).replace("--import", "--onnx-mapper-import")
+            self.warn(pytest.PytestCollectionWarning(f"left out: {row.place}: {why}"))
         for items in subject.items(self.config.getoption("--onnx-mapper-full")).values():
             for item in items:
                 name = item.id.partition("::")[2]

@@ -132,10 +132,9 @@ def _computed(op: Any, arrays: Sequence[Any]) -> list[Any]:
     import pytensor.tensor as pt
     from pytensor.compile.mode import Mode
     from pytensor.scalar.basic import ScalarOp
-    from pytensor.tensor.elemwise import Elemwise
 
     raw = Mode(linker="py", optimizer=None)  # type: ignore[arg-type]
-    whole = Elemwise(op) if isinstance(op, ScalarOp) else op
+    whole = type(pt.exp)(op) if isinstance(op, ScalarOp) else op
     node = whole.make_node(*map(pt.constant, arrays))
     return [result.eval(mode=raw) for result in node.outputs]
 

@@ -135,14 +135,32 @@ def capture(
     Raises:
         InvalidRequest: When it is something else, or when names clash.
     """
-    if isinstance(source, Function):
-        return _capture_function(source, input_names, output_names)
-    if isinstance(source, FunctionGraph):
-        return _capture_graph(source, input_names, output_names)
+    found = function_in(source)
+    if isinstance(found, Function):
+        return _capture_function(found, input_names, output_names)
+    if isinstance(found, FunctionGraph):
+        return _capture_graph(found, input_names, output_names)
+    if hasattr(source, "value_vars") and hasattr(source, "compile_logp"):
+        raise InvalidRequest(
+            "can't export a whole model of PyMC: give model.compile_logp(), or call "
+            "export_graph(model.value_vars, [model.logp()])"
+        )
     raise InvalidRequest(
         f"can't export a {type(source).__name__}: give what pytensor.function returned, or a "
         "FunctionGraph; for symbolic variables call export_graph(inputs, outputs)"
     )
+
+
+def function_in(source: Any) -> Any:
+    """Return the compiled function that an object of PyMC's wraps; anything else as it is.
+
+    `compile_logp` and the like give a PointFunc, `logp_dlogp_function` a ValueGradFunction.
+    """
+    for name in ("f", "_pytensor_function"):
+        held = getattr(source, name, None)
+        if isinstance(held, Function):
+            return held
+    return source
 
 
 def capture_variables(
@@ -161,11 +179,18 @@ def capture_variables(
     """
     from pytensor.compile.sharedvalue import SharedVariable
 
-    for variable in (*inputs, *outputs):
-        if not isinstance(variable, Variable):
+    for role, variables in (("inputs", inputs), ("outputs", outputs)):
+        if not isinstance(variables, list | tuple):
             raise InvalidRequest(
-                f"export_graph takes lists of PyTensor variables, not a {type(variable).__name__}"
+                f"export_graph takes lists of PyTensor variables; {role} is a "
+                f"{type(variables).__name__}: write export_graph([x], [y])"
             )
+        for variable in variables:
+            if not isinstance(variable, Variable):
+                raise InvalidRequest(
+                    "export_graph takes lists of PyTensor variables; among the "
+                    f"{role} is a {type(variable).__name__}"
+                )
     if not outputs:
         raise InvalidRequest("there is no output to export")
     given = set(inputs)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import json
 import sys
 import warnings
@@ -19,10 +17,11 @@ from onnx_mapper.errors import DriftWarning, InvalidRequest, Mismatch, Precision
 from onnx_mapper.explain import check, explain
 from onnx_mapper.export import export
 from onnx_mapper.fingerprints import releases_like
-from onnx_mapper.fit import installed_class
+from onnx_mapper.fit import installed_class, module_to_import
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.report import table
 from onnx_mapper.table import load_table
+from onnx_mapper.user_code import import_ops, load_function
 from onnx_mapper.verify import verify
 
 _FUNCTION_HELP = "a compiled function, as module:name or file.py:name"
@@ -58,6 +57,14 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
         "--drift",
         action="store_true",
         help="tell where rows and the installed PyTensor disagree; the exit status is 1 if they do",
+    )
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import this module (or file.py) first: it defines Ops that rows are about",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_mappings(parser)
@@ -164,14 +171,23 @@ def _read_inputs(path: str, function: Any) -> list[Any]:
     names = [input_.name for input_ in capture(function).inputs]
     try:
         arrays = np.load(path)
-        return [arrays[name] for name in names]
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"{path} can't be read as .npz: {error}") from None
-    except KeyError as error:
-        raise InvalidRequest(f"{path} lacks {error}; it needs: {', '.join(names)}") from None
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise InvalidRequest(
+            f"{path} holds one array without a name: save them with np.savez, by the inputs' names"
+        )
+    lacking = [name for name in names if name not in arrays.files]
+    if lacking:
+        raise InvalidRequest(
+            f"{path} has no {lacking[0]!r}; it has {', '.join(arrays.files) or 'nothing'}, and needs "
+            f"{', '.join(names)}"
+        )
+    return [arrays[name] for name in names]
 
 
 def _rows(arguments: argparse.Namespace) -> int:
+    import_ops(arguments.imports)
     if arguments.drift:
         return _drift(arguments)
     entries: list[dict[str, Any]] = []
@@ -182,6 +198,7 @@ def _rows(arguments: argparse.Namespace) -> int:
                 "op": row.ops[0],
                 "row": f"{row.place.file}:{row.place.line}",
                 "active": cls is not None,
+                "import": None if cls else module_to_import(row),
                 "kind": "refused" if row.refuse else "mapped",
                 "tested": list(releases_like(row.ops[0], cls)) if cls and row.shipped else [],
                 "summary": row.refuse or row.summary,
@@ -194,13 +211,15 @@ def _rows(arguments: argparse.Namespace) -> int:
         (
             e["op"],
             e["row"],
-            e["kind"] if e["active"] else "not installed",
+            e["kind"] if e["active"] else "not loaded" if e["import"] else "not installed",
             ", ".join(e["tested"]) or "-",
             e["summary"],
         )
         for e in entries
     ]
     print(table(("op", "row", "state", "tested with PyTensor", "summary"), rows))
+    for module in dict.fromkeys(e["import"] for e in entries if e["import"]):
+        print(f"{module} is not loaded: add --import {module} for the state of its rows.")
     return 0
 
 
@@ -211,40 +230,6 @@ def _drift(arguments: argparse.Namespace) -> int:
     else:
         print(drift)
     return 0 if drift.ok else 1
-
-
-def load_function(path: str) -> Any:
-    """Import what `module:name` or `file.py:name` names.
-
-    Raises:
-        InvalidRequest: When there is no such module, file or name.
-    """
-    module_name, _, name = path.rpartition(":")
-    if not module_name or not name:
-        raise InvalidRequest(f"{path!r} names no function: write module:name or file.py:name")
-    if module_name.endswith(".py"):
-        module = _module_of_file(Path(module_name))
-    else:
-        sys.path.insert(0, "")
-        try:
-            module = importlib.import_module(module_name)
-        except ImportError as error:
-            raise InvalidRequest(f"can't import {module_name}: {error}") from None
-    if not hasattr(module, name):
-        raise InvalidRequest(f"{module_name} has no {name!r}")
-    return getattr(module, name)
-
-
-def _module_of_file(path: Path) -> Any:
-    if not path.is_file():
-        raise InvalidRequest(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise InvalidRequest(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def _print_json(data: Any) -> None:

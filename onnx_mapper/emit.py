@@ -91,6 +91,7 @@ class GraphBuilder:
         self.ir_version = ir_version
         self.source = Source()
         self.narrowed: list[Narrowed] = []
+        self.doubtful: set[str] = set()
         self.constants: dict[str, TensorProto] = {}
         self._taken = set(reserved)
         self._counts: dict[str, int] = {}
@@ -249,10 +250,10 @@ class GraphBuilder:
         }
         if op_type == CAST and isinstance(inputs[0], Value):
             return (self.cast(inputs[0], dtype_of_code(given["to"])),)
-        if op_type == SHAPE and _static_shape(inputs[0]) is not None:
-            sizes = _static_shape(inputs[0]) or ()
-            cut = sizes[given.get("start", 0) : given.get("end", len(sizes))]
-            return (self.constant(np.array(cut, dtype="int64")),)
+        if op_type == SHAPE and isinstance(inputs[0], Value) and inputs[0].shape is not None:
+            cut = inputs[0].shape[given.get("start", 0) : given.get("end")]
+            if None not in cut:
+                return (self.constant(np.array(cut, dtype="int64")),)
         if op_type == SHAPE and isinstance(inputs[0], Value):
             inputs, given = _first_with_these_sizes(inputs[0], given)
         bound = self._bind(op_type, schema, inputs)
@@ -401,6 +402,8 @@ class GraphBuilder:
             self._makers.update((r.name, (node, tuple(inputs))) for r in results)
             if not any(subgraphs(node)):
                 results = self._sizes.traced(node, given, results, op_type == SHAPE)
+        if self.doubtful and not self.doubtful.isdisjoint(given):
+            self.doubtful.update(result.name for result in results)
         self._bodies[-1].outputs_by_node[key] = results
         return results
 
@@ -600,12 +603,6 @@ def _refuse_negative_sizes(values: Iterable[Value]) -> None:
     for value in values:
         if any(size is not None and size < 0 for size in value.shape or ()):
             raise StaticError(f"{value.name} would have the shape {list(value.shape or ())}")
-
-
-def _static_shape(item: Any) -> tuple[int, ...] | None:
-    if isinstance(item, Value) and item.shape is not None and None not in item.shape:
-        return tuple(size for size in item.shape if size is not None)
-    return None
 
 
 def _first_with_these_sizes(

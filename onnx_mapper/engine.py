@@ -203,9 +203,9 @@ class Engine:
             site = Site(node.op, inputs, outputs, depth, 0, tuple(node.inputs), name)
             results = self.apply(site)
         except (RowError, StaticError, RefusedHere) as error:
-            if len(self.refusals) == told:
+            if len(self.refusals) == told and not self._follows_from_a_refusal(node, values):
                 self._refuse(node, error)
-            results = tuple(self._stand_in(type_) for type_ in outputs)
+            results = tuple(self.stand_in(type_) for type_ in outputs)
         else:
             if depth and not self.nodes.nested:
                 self.inner_steps.append(InnerStep(self._outer, node, inputs, results))
@@ -332,7 +332,7 @@ class Engine:
             if type_.dtype and type_.dtype not in DTYPES:
                 raise RefusedHere(f"ONNX Runtime has no tensors of dtype {type_.dtype}")
         if row.refuse:
-            raise RefusedHere(f"{row.refuse} ({row.title})")
+            raise RefusedHere(row.refuse, row.title)
         if site.batch and not row.batched:
             raise RefusedHere(
                 f"{row.name} is repeated over {site.batch} leading axes, and its row at "
@@ -415,13 +415,13 @@ class Engine:
             if value != verb.value or isinstance(value, bool) != isinstance(verb.value, bool):
                 raise RefusedHere(
                     f"{row.name}.{attribute.name} is {describe(value)}, must be "
-                    f"{describe(verb.value)}. {verb.because} ({attribute.place})".replace("  ", " ")
+                    f"{describe(verb.value)}. {verb.because}".strip(),
+                    row.title,
                 )
         for need in row.needs:
             if not truth(need.condition.evaluate(scope)):
                 raise RefusedHere(
-                    f"{row.name} needs {need.condition.text}. {need.because} "
-                    f"({need.condition.place})"
+                    f"{row.name} needs {need.condition.text}. {need.because}".strip(), row.title
                 )
 
     def _promote(self, row: Row, scope: Scope) -> None:
@@ -694,17 +694,29 @@ class Engine:
             )
         return agreeing
 
-    def _stand_in(self, type_: TensorType) -> Any:
-        return (
-            Value(f"refused_{len(self.refusals)}", type_.dtype, type_.shape)
-            if type_.dtype
-            else None
-        )
+    def stand_in(self, type_: TensorType) -> Any:
+        """Return what takes the place of a result that was refused, so that the walk can go on."""
+        if not type_.dtype:
+            return None
+        value = Value(f"refused_{len(self.refusals)}", type_.dtype, type_.shape)
+        self.nodes.doubtful.add(value.name)
+        return value
+
+    def _follows_from_a_refusal(self, node: Any, values: Mapping[Any, Any]) -> bool:
+        """Tell whether a failure may be due to what stands in for the result of a refused op.
+
+        An op that is never mapped would be refused with any input.
+        """
+        rows = self.table.rows_for(node.op)
+        if not rows or all(row.refuse for row in rows):
+            return False
+        given = [values.get(variable) for variable in node.inputs]
+        return any(isinstance(v, Value) and v.name in self.nodes.doubtful for v in given)
 
     def _refuse(self, node: Any, error: Exception) -> None:
         rows = self.table.rows_for(node.op)
         named = [v.name for v in (*node.inputs, *node.outputs) if v.name]
-        title = rows[0].title if rows else "no row"
+        title = getattr(error, "row", "") or (rows[0].title if rows else "no row")
         self.refusals.append(
             Refusal(shortened(str(node.op), 60), title, str(error), 1, tuple(named))
         )

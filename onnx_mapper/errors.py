@@ -42,6 +42,14 @@ class InvalidRequest(MapperError, ValueError):
     """A call asked for something impossible: an opset, a name, a path, a dtype."""
 
 
+class CannotWrite(InvalidRequest, OSError):
+    """A file can't be written: a folder without permission, a full disk. What was there stays."""
+
+
+class UserCodeError(MapperError):
+    """Code of the user's own, which a command runs, raises an error."""
+
+
 class RowError(MapperError):
     """A mapping file is wrong.
 
@@ -57,7 +65,15 @@ class RowError(MapperError):
 
 
 class RefusedHere(MapperError):
-    """One node can't be exported. The engine collects these into a `Refused`."""
+    """One node can't be exported. The engine collects these into a `Refused`.
+
+    Attributes:
+        row: The title of the row that refuses, if one does.
+    """
+
+    def __init__(self, reason: str, row: str = "") -> None:
+        self.row = row
+        super().__init__(reason)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from onnx import GraphProto, ModelProto, NodeProto
 from onnx_mapper.capture import capture
 from onnx_mapper.emit import SOURCE_KEY
 from onnx_mapper.errors import InvalidRequest, Refusal
-from onnx_mapper.export import refusals_of
+from onnx_mapper.export import Dims, DtypePolicy, RandomPolicy, refusals_of
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.report import table
 
@@ -86,6 +86,8 @@ def load(model: ModelProto | str | os.PathLike[str]) -> ModelProto:
     """
     if isinstance(model, ModelProto):
         return model
+    if not isinstance(model, str | os.PathLike):
+        raise InvalidRequest(f"a model is a ModelProto or the path of a file, not {model!r}")
     path = Path(model)
     if not path.is_file():
         raise InvalidRequest(f"there is no file {path}")
@@ -140,13 +142,26 @@ class Check:
         return table(("op", "nodes", "row", "near", "reason"), rows)
 
 
-def check(fn: Any, *, opset: int = DEFAULT_OPSET, mappings: Sequence[str | Path] = ()) -> Check:
+def check(
+    fn: Any,
+    *,
+    opset: int = DEFAULT_OPSET,
+    dtype: DtypePolicy = "keep",
+    dims: Dims | None = None,
+    mappings: Sequence[str | Path] = (),
+    random: RandomPolicy = "refuse",
+    strict: bool = False,
+) -> Check:
     """Find what of a function would not convert, and why. Writes nothing.
 
     Args:
-        fn: What `pytensor.function` returned, or a `FunctionGraph`.
-        opset: The ONNX opset, 18 to 28.
-        mappings: Folders or files of further rows.
+        fn: What `export` takes: a compiled function, or a `FunctionGraph`.
+        opset: The opset of the export that is meant.
+        dtype: Its policy for dtypes.
+        dims: Its names and sizes for the inputs' axes.
+        mappings: Its further rows.
+        random: Its policy for draws.
+        strict: Whether it refuses what it would warn of.
 
     Returns:
         Every refusal, grouped by op and reason.
@@ -161,4 +176,4 @@ def check(fn: Any, *, opset: int = DEFAULT_OPSET, mappings: Sequence[str | Path]
         >>> print(check(pytensor.function([x], pt.exp(x))))
         Everything converts.
     """
-    return Check(refusals_of(capture(fn), opset, mappings))
+    return Check(refusals_of(capture(fn), opset, dtype, dims or {}, mappings, random, strict))

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytensor
 from onnx import ModelProto
 
@@ -165,7 +166,7 @@ def export_graph(
         'sums'
     """
     target = None if path is None else check_target(path)
-    captured = capture_variables(list(inputs), list(outputs), input_names, output_names)
+    captured = capture_variables(inputs, outputs, input_names, output_names)
     model = build(captured, opset, dtype, dims or {}, mappings, random, strict)
     if verify:
         _refuse_to_verify_noise(model)
@@ -306,14 +307,20 @@ def trace(captured: Captured, model: ModelProto, mappings: Sequence[str | Path] 
 
 
 def refusals_of(
-    captured: Captured, opset: int, mappings: Sequence[str | Path]
+    captured: Captured,
+    opset: int,
+    dtype: str,
+    dims: Dims,
+    mappings: Sequence[str | Path],
+    random: str,
+    strict: bool,
 ) -> tuple[Refusal, ...]:
     """Return the reasons why a captured graph can't be exported; none when it can."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PrecisionWarning)
             warnings.simplefilter("ignore", DriftWarning)
-            build(captured, opset, "keep", {}, mappings)
+            build(captured, opset, dtype, dims, mappings, random, strict)
     except Refused as refused:
         return refused.refusals
     return ()
@@ -339,7 +346,9 @@ def _enter(
             continue
         type_ = engine.type_of(input_.variable)
         if type_.dtype not in DTYPES or type_.shape is None:
-            _refuse_type(input_.name, input_.variable)
+            engine.refusals.append(_type_refusal("input", input_.name, input_.variable))
+            known[input_.variable] = engine.stand_in(type_)
+            continue
         declared = _declared_dims(input_.name, type_.shape or (), dims.get(input_.name))
         ports.append(Port(input_.name, type_.dtype, declared))
         symbols = [
@@ -379,21 +388,17 @@ def _refuse_to_verify_noise(model: ModelProto) -> None:
         )
 
 
-def _refuse_type(name: str, variable: Any) -> None:
-    raise Refused(
-        (
-            Refusal(
-                f"the input {name!r}",
-                "no row",
-                f"it is of type {variable.type}, and a model's inputs are dense tensors of "
-                f"{', '.join(DTYPES)}",
-            ),
-        )
+def _type_refusal(role: str, name: str, variable: Any) -> Refusal:
+    return Refusal(
+        f"the {role} {name!r}",
+        "no row",
+        f"it is of type {variable.type}, and a model's {role}s are dense tensors of "
+        f"{', '.join(DTYPES)}",
     )
 
 
 def _declared_dims(
-    name: str, shape: Sequence[int | None], asked: Sequence[Dimension] | None
+    name: str, shape: Sequence[int | None], asked: Sequence[Any] | None
 ) -> tuple[Dimension, ...]:
     if asked is None:
         return tuple(shape)
@@ -401,9 +406,14 @@ def _declared_dims(
         raise InvalidRequest(f"dims[{name!r}] must have {len(shape)} entries, one per axis")
     declared: list[Dimension] = []
     for axis, (ours, theirs) in enumerate(zip(shape, asked, strict=True)):
-        if not (theirs is None or isinstance(theirs, int | str)) or isinstance(theirs, bool):
+        if isinstance(theirs, np.integer):
+            theirs = int(theirs)
+        impossible = (
+            isinstance(theirs, bool) or theirs == "" or (isinstance(theirs, int) and theirs < 0)
+        )
+        if impossible or not (theirs is None or isinstance(theirs, int | str)):
             raise InvalidRequest(
-                f"dims[{name!r}][{axis}] is a name, a size or None, not {theirs!r}"
+                f"dims[{name!r}][{axis}] is a name, a size from 0 on, or None, not {theirs!r}"
             )
         if ours is not None and theirs is not None and ours != theirs:
             raise InvalidRequest(f"dims[{name!r}][{axis}] is {theirs!r}, but the size is {ours}")
@@ -423,7 +433,7 @@ def _leave(
         value = engine.read(output.variable, values)
         type_ = engine.type_of(output.variable)
         if not isinstance(value, Value):
-            _refuse_type(output.name, output.variable)
+            raise Refused((_type_refusal("output", output.name, output.variable),))
         free = value.name in computed and not builder.is_renamed(value)
         builder.as_output(value, output.name, free)
         shape = type_.shape if value.shape is None else value.shape

@@ -6,8 +6,12 @@ which is gone, or does not know one that came, would leave something out: it doe
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import importlib
 import inspect
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +71,47 @@ def installed_class(row: Row, import_modules: bool = False) -> type | None:
         if found is not None:
             return found
     return None
+
+
+def misspelt(row: Row) -> str | None:
+    """Say which class a row may mean, where its module is here and has none of that name.
+
+    A class that some tested PyTensor release has is not misspelt: the row is for that release.
+    """
+    if installed_class(row, import_modules=True) is not None:
+        return None
+    for path in row.ops:
+        module_name, _, name = path.partition(":")
+        if any(path in classes for classes in tested().values()):
+            continue
+        if module_name.split(".")[0] == "pytensor" and module_name not in sys.modules:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module_name)
+        module = sys.modules.get(module_name)
+        if module is not None:
+            classes = [n for n, v in vars(module).items() if isinstance(v, type)]
+            near = difflib.get_close_matches(name, classes, 2, 0.6)
+            meant = f"; did you mean {' or '.join(near)}?" if near else ""
+            return f"{module_name} has no class {name}{meant}"
+    return None
+
+
+def module_to_import(row: Row) -> str | None:
+    """Return the module that must be loaded before a user's row can be judged, if there is one."""
+    modules = dict.fromkeys(path.partition(":")[0] for path in row.ops)
+    unloaded = [name for name in modules if name not in sys.modules]
+    return unloaded[0] if unloaded and not row.shipped else None
+
+
+def why_inactive(row: Row) -> str:
+    """Say why the running packages have no class of a row, and what to do."""
+    module = module_to_import(row)
+    if module is None:
+        return f"the installed packages have no {row.ops[0]}"
+    return (
+        f"{module} is not loaded, and a mapping file imports nothing by itself: "
+        f"add --import {module}"
+    )
 
 
 def fit_of(row: Row, cls: type) -> Fit:

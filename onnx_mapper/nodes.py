@@ -33,6 +33,7 @@ class Nodes(Protocol):
 
     opset: int
     source: Source
+    doubtful: set[str]
 
     @property
     def nested(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from pytensor.graph.op import Op
 
 from onnx_mapper.errors import Place, RowError
-from onnx_mapper.fit import fit_of, installed_class, unread_problem
+from onnx_mapper.fit import fit_of, installed_class, misspelt, unread_problem
 from onnx_mapper.formula import Definition, Formula, Language, Statement
 from onnx_mapper.hooks import HOOKS
 from onnx_mapper.op_classes import props_of
@@ -31,6 +31,9 @@ def check_row(row: Row, language: Language) -> None:
     found = installed_class(row)
     if not row.shipped:  # a shipped row is judged when its op is met: none stops another
         check_class(row)
+        problem = misspelt(row)
+        if problem is not None:
+            raise RowError(row.locate("op"), problem)
     in_scope = set(ALWAYS_IN_SCOPE) | set(row.input_names()) | set(row.reads)
     in_scope |= {attribute.name for attribute in row.attributes} | set(props_of(found))
     in_scope |= {name for name, _ in row.let}

@@ -108,6 +108,10 @@ def load_table(mappings: Sequence[str | Path] = ()) -> Table:
         RowError: When a file is wrong.
         InvalidRequest: When a folder or file does not exist, or holds no YAML.
     """
+    if isinstance(mappings, str | Path):
+        raise InvalidRequest(
+            f"mappings is a list of folders or files: write mappings=[{str(mappings)!r}]"
+        )
     return _load(tuple(_state(Path(path).resolve()) for path in mappings))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
 from onnx_mapper.bisect import FirstDifference, first_difference
-from onnx_mapper.capture import capture
+from onnx_mapper.capture import capture, function_in
 from onnx_mapper.compare import Difference, compare_arrays, tolerance_of
 from onnx_mapper.errors import InvalidRequest, Mismatch, VerificationWarning
 from onnx_mapper.explain import load
@@ -115,7 +115,7 @@ class Verification:
 def verify(
     model: ModelProto | str | os.PathLike[str],
     fn: Any,
-    inputs: Sequence[Any] | None = None,
+    inputs: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
     rtol: float | None = None,
     atol: float | None = None,
@@ -129,10 +129,10 @@ def verify(
     Args:
         model: The exported model, or its path.
         fn: The function that it was exported from.
-        inputs: One array per input of the function. By default seeded random numbers, in up to
-            three sets of sizes where sizes are open, of kinds that are found by trying, so that
-            most results are finite numbers unlike each other: positive ones for a logarithm, all
-            indices of a table, positive definite matrices for a Cholesky factor.
+        inputs: One array per input of the function, in order or by name. By default seeded random
+            numbers, in up to three sets of sizes where sizes are open, of kinds that are found by
+            trying, so that most results are finite numbers unlike each other: positive ones for a
+            logarithm, all indices of a table, positive definite matrices for a Cholesky factor.
         rtol: Largest relative difference; by default 1e-4 in float32, 1e-9 in float64, exact
             for integers. A model that computes in float32 for want of kernels gets float32's.
         atol: Largest absolute difference; by default `rtol` times the largest element.
@@ -164,7 +164,7 @@ def verify(
     loaded = load(model)
     captured = capture(fn)
     session = open_session(loaded)
-    function = _callable(fn)
+    function = _callable(function_in(fn))
     states = {parameter.name for parameter in captured.parameters if parameter.updated}
     ports = [port for port in loaded.graph.input if port.name not in states]
     if len(ports) != len(captured.inputs):
@@ -271,9 +271,17 @@ def _without_traces(fn: Any) -> Callable[..., Any]:
     return call
 
 
-def _given_trial(function: Any, captured: Any, inputs: Sequence[Any]) -> Trial:
+def _given_trial(function: Any, captured: Any, inputs: Sequence[Any] | Mapping[str, Any]) -> Trial:
     """Return the user's inputs as arrays, with what PyTensor makes of them."""
-    if len(inputs) != len(captured.inputs):
+    names = [input_.name for input_ in captured.inputs]
+    if isinstance(inputs, Mapping):
+        if set(inputs) != set(names):
+            raise InvalidRequest(
+                f"arrays are given for {', '.join(map(str, inputs))}; "
+                f"the function's inputs are {', '.join(names)}"
+            )
+        inputs = [inputs[name] for name in names]
+    if len(inputs) != len(names):
         raise InvalidRequest(f"{len(inputs)} inputs given; the function has {len(captured.inputs)}")
     arrays = []
     for array, input_ in zip(inputs, captured.inputs, strict=True):
@@ -284,6 +292,11 @@ def _given_trial(function: Any, captured: Any, inputs: Sequence[Any]) -> Trial:
             raise InvalidRequest(
                 f"what is given for {input_.name!r} is no {type_.dtype} tensor: {error}"
             ) from None
+        if arrays[-1].ndim != type_.ndim:
+            raise InvalidRequest(
+                f"what is given for {input_.name!r} has {arrays[-1].ndim} axes; "
+                f"the input has {type_.ndim}"
+            )
     try:
         return Trial(arrays, _results(function, arrays))
     except Exception as error:

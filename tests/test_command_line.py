@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
+import onnx_mapper
 from onnx_mapper.cli import main
 
 PROGRAM = """
@@ -74,7 +78,7 @@ def test_rows(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "message"),
     [
         (["check", "nothing"], "write module:name or file.py:name"),
-        (["check", "no_such_module:f"], "can't import no_such_module"),
+        (["check", "no_such_module:f"], "there is no module 'no_such_module'"),
         (["check", "nowhere.py:f"], "there is no file nowhere.py"),
         (["explain", "nowhere.onnx"], "there is no file nowhere.onnx"),
     ],
@@ -93,9 +97,114 @@ def test_a_file_that_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "holds no ONNX model" in capsys.readouterr().err
 
 
-def test_refused_export_exits_with_2_and_writes_nothing(
+def test_refused_export_exits_with_1_and_writes_nothing(
     program: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["export", f"{program}:bad", str(tmp_path / "model.onnx")]) == 2
+    assert main(["export", f"{program}:bad", str(tmp_path / "model.onnx")]) == 1
     assert "can't be exported" in capsys.readouterr().err
     assert not (tmp_path / "model.onnx").exists()
+
+
+USERS: dict[str, tuple[str, str]] = {
+    "an error": ("1 / 0", "ZeroDivisionError: division by zero"),
+    "a syntax error": ("def f(:", "SyntaxError: invalid syntax"),
+    "a module that is missing": (
+        "import nothing_of_that_name",
+        "No module named 'nothing_of_that_",
+    ),
+    "an exit": ("raise SystemExit(1)", "SystemExit: 1"),
+}
+
+
+@pytest.mark.parametrize("which", USERS)
+@pytest.mark.parametrize("way", ["file", "module"])
+def test_code_of_the_users_that_fails_exits_with_3(
+    which: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Its own traceback is shown, without this package's and without Python's import."""
+    code, says = USERS[which]
+    (tmp_path / "mine.py").write_text(f"x = 1\n{code}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["check", "mine.py:f" if way == "file" else "mine:f"]) == 3
+    told = capsys.readouterr().err
+    assert "fails by itself" in told
+    assert says in told
+    assert "mine.py" in told
+    assert "user_code.py" not in told
+    assert "importlib" not in told
+
+
+def test_a_script_finds_its_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    (folder / "neighbour_of_mine.py").write_text(
+        "import pytensor.tensor as pt\nx = pt.fvector('x')\n"
+    )
+    (folder / "uses.py").write_text(
+        "import pytensor\nfrom neighbour_of_mine import x\nf = pytensor.function([x], x * 2)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "sub/uses.py:f"]) == 0
+
+
+def test_results_that_can_not_be_written_are_told_before_the_tests_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["test", "-k", "nothing", "--json", "nowhere/results.json"]) == 2
+    assert "the folder nowhere does not exist" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as raised:
+        main(["test", "-j", "-3"])
+    assert raised.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("save", "says"),
+    [
+        (lambda path: np.savez(path, x=np.ones(2, "float32")), "has 1 axes; the input has 2"),
+        (lambda path: np.savez(path, y=np.ones(2, "float32")), "has no 'x'; it has y, and needs x"),
+        (lambda path: path.write_text("text"), "can't be read as .npz"),
+        (lambda path: np.save(path.open("wb"), np.ones(2)), "holds one array without a name"),
+    ],
+)
+def test_inputs_that_do_not_fit_exit_with_2(
+    save: Callable[[Path], None], says: str, program: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    model, inputs = str(tmp_path / "m.onnx"), tmp_path / "inputs.npz"
+    assert main(["export", f"{program}:good", model]) == 0
+    save(inputs)
+    assert main(["verify", model, f"{program}:good", "--inputs", str(inputs)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_closed_pipe_and_an_interruption_end_quietly(
+    program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "onnx_mapper", "rows"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert listing.stdout is not None
+    assert listing.stderr is not None
+    listing.stdout.close()
+    assert listing.stderr.read() == ""
+    assert listing.wait() == 2
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("onnx_mapper.commands.check", interrupt)
+    assert main(["check", f"{program}:good"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["--version"])
+    assert raised.value.code == 0
+    assert capsys.readouterr().out == f"onnx-mapper {onnx_mapper.__version__}\n"

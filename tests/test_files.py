@@ -17,6 +17,7 @@ from helpers import RAW
 
 from onnx_mapper import InvalidRequest, Refused, export, export_graph
 from onnx_mapper import finish as finishing
+from onnx_mapper.errors import CannotWrite
 
 
 def good() -> Any:
@@ -123,9 +124,21 @@ def test_read_only_folder(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(finishing.tempfile, "mkstemp", refuse)
-    with pytest.raises(PermissionError):
+    with pytest.raises(CannotWrite, match=r"model.onnx can't be written: Permission denied"):
         export(good(), earlier)
     assert_untouched(earlier)
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    """As root, replacing a device would take it from the whole machine."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(InvalidRequest, match="is a device, a pipe or the like"):
+            export(refused(), path)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
 
 
 def test_missing_folder_is_said_before_any_work(tmp_path: Path) -> None:

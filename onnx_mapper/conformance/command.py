@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from onnx_mapper.conformance.items import Item
 from onnx_mapper.conformance.mutant_runs import SURVIVED, WRONG, Verdicts, mutant_jobs, run_mutants
@@ -17,6 +16,9 @@ from onnx_mapper.conformance.report import versions
 from onnx_mapper.conformance.runner import RowResult, run_rows
 from onnx_mapper.conformance.select import selector
 from onnx_mapper.conformance.tables import Subject, find_subject
+from onnx_mapper.finish import check_target
+from onnx_mapper.fit import why_inactive
+from onnx_mapper.user_code import import_ops
 
 MOST_REPRODUCTIONS = 5
 
@@ -32,6 +34,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "paths", nargs="*", metavar="FOLDER", help="folders or files of rows; default: all shipped"
     )
     parser.add_argument("-k", metavar="EXPR", default="", help="only items whose id matches")
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import this module (or file.py) first: it defines Ops that the rows are about",
+    )
     parser.add_argument("--full", action="store_true", help="whole grids, not samples of them")
     parser.add_argument("--mutants", action="store_true", help="also lie about the rows")
     parser.add_argument(
@@ -41,7 +51,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
     parser.add_argument(
-        "-j", "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes to use"
+        "-j",
+        "--jobs",
+        type=_jobs,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes to use",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="show every failing item")
     parser.set_defaults(run=run)
@@ -49,6 +64,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return 0 when everything passed, and 1 otherwise."""
+    target = check_target(arguments.json) if arguments.json else None
+    import_ops(arguments.imports)
     subject = find_subject(arguments.paths)
     for error in subject.left_out:
         print(f"left out: {error}", file=sys.stderr)
@@ -59,8 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         for title, items in subject.items(arguments.full).items()
         if (kept := [item for item in items if chosen(item.id)])
     }
+    for inactive in subject.inactive if arguments.paths else ():
+        print(f"left out: {inactive.place}: {why_inactive(inactive)}", file=sys.stderr)
     if not selected:
-        print("no item matches", file=sys.stderr)
+        print("no item matches" if arguments.k else "there is nothing to test", file=sys.stderr)
         return 1
     progress = Progress(sum(map(len, selected.values())))
     rows = run_rows(
@@ -75,14 +94,14 @@ def run(arguments: argparse.Namespace) -> int:
     lies: list[Verdicts] = []
     if arguments.mutants:
         lies = _lie(subject, selected, rows, chosen, arguments)
-    if arguments.json:
+    if target is not None:
         data = {
             "versions": versions(),
             "unlike": arguments.unlike,
             "rows": [row.data() for row in rows],
             "mutants": [verdicts.data() for verdicts in lies],
         }
-        Path(arguments.json).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        target.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     failed = [row for row in rows if row.failures]
     empty = [row for row in rows if not row.count(PASSED) and not row.failures and not arguments.k]
     for row in empty:
@@ -96,6 +115,13 @@ def run(arguments: argparse.Namespace) -> int:
         total = sum(len(verdicts.verdicts) for verdicts in lies)
         print(f"{total} mutants, {unnoticed} survived or wrongly declared equivalent")
     return int(bool(failed or empty or unnoticed))
+
+
+def _jobs(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} processes can't be; 0 stays in this one")
+    return number
 
 
 def _lie(

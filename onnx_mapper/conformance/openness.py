@@ -11,6 +11,7 @@ from typing import Any
 
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.static import is_number
+from onnx_mapper.user_code import is_named
 
 # Parts of pytensor.tensor whose functions only put nodes into graphs. What is not here reads
 # files, imports by name or takes Python functions.
@@ -54,7 +55,12 @@ def check_constructor(
         RowError: When the class or an argument is not allowed.
     """
     if not is_open_class(cls):
-        raise RowError(place, f"{cls.__name__} may not be made in a case")
+        home = cls.__module__
+        raise RowError(
+            place,
+            f"{cls.__name__} may not be made in a case; if {home} is yours, allow it: "
+            f"--import {home} (pytest: --onnx-mapper-import {home})",
+        )
     try:
         signature = inspect.signature(cls)
         bound = signature.bind(*arguments, **keywords)
@@ -73,6 +79,8 @@ def is_open_class(cls: Any) -> bool:
 
     if not (inspect.isclass(cls) and issubclass(cls, Op)):
         return False
+    if is_named(cls.__module__):
+        return True
     home = f"{cls.__module__}.{cls.__qualname__}"
     return home.startswith(_OP_HOMES) and not home.startswith(_CLOSED_HOMES)
 

@@ -15,6 +15,14 @@ def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
     return (attribute.g for attribute in node.attribute if attribute.HasField("g"))
 
 
+def nodes_of(graph: GraphProto) -> Iterator[NodeProto]:
+    """Yield a graph's nodes, and those of the graphs inside them."""
+    for node in graph.node:
+        yield node
+        for inner in subgraphs(node):
+            yield from nodes_of(inner)
+
+
 def captured(graph: GraphProto) -> dict[str, None]:
     """Return the names that a subgraph reads from the graphs around it, in order."""
     own = {port.name for port in graph.input}

@@ -115,7 +115,7 @@ def _inner_difference(
             continue
         for item, expected in zip(step.outputs, results, strict=True):
             if isinstance(item, Value):
-                difference = judged(built.final_name(item), step.node.op, expected)
+                difference = judged(built.final_name(item.name), step.node.op, expected)
                 if difference is not None:
                     return difference
     return None
@@ -123,7 +123,7 @@ def _inner_difference(
 
 def _array_of(item: Any, built: Built, found: Mapping[str, Array]) -> Array | None:
     if isinstance(item, Value):
-        return found.get(built.final_name(item)) if item.known is None else item.known
+        return found.get(built.final_name(item.name)) if item.known is None else item.known
     return np.asarray(item) if isinstance(item, bool | int | float) else None
 
 
@@ -143,7 +143,7 @@ def _tensors_of(model: ModelProto, built: Built, feed: Mapping[str, Array]) -> d
     """Run a model and return all of its tensors that stand for something in PyTensor's graph."""
     steps = built.inner_steps
     inner = [
-        built.final_name(item)
+        built.final_name(item.name)
         for step in steps
         for item in (*step.inputs, *step.outputs)
         if isinstance(item, Value)

@@ -38,6 +38,9 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("function", help=_FUNCTION_HELP)
     parser.add_argument("model", help="the file to write")
     parser.add_argument("--dtype", choices=("keep", "float32"), default="keep")
+    parser.add_argument(
+        "--wide", choices=("refuse", "ok"), default="refuse", help="float64 inside a float32 model"
+    )
     parser.add_argument("--verify", action="store_true", help="compare it with PyTensor first")
     parser.add_argument("--strict", action="store_true", help="refuse what needs a warning")
     _add_options(parser)
@@ -112,6 +115,7 @@ def _export(arguments: argparse.Namespace) -> int:
             opset=arguments.opset,
             dtype=arguments.dtype,
             mappings=arguments.mappings,
+            wide=arguments.wide,
             strict=arguments.strict,
             verify=arguments.verify,
         )

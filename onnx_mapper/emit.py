@@ -91,6 +91,7 @@ class GraphBuilder:
         self.ir_version = ir_version
         self.source = Source()
         self.narrowed: list[Narrowed] = []
+        self.wide: dict[str, Source] = {}
         self.doubtful: set[str] = set()
         self.constants: dict[str, TensorProto] = {}
         self._taken = set(reserved)
@@ -142,9 +143,9 @@ class GraphBuilder:
         self._renamed[value.name] = name
         return replace(value, name=value.name)
 
-    def final_name(self, value: Value) -> str:
+    def final_name(self, name: str) -> str:
         """Return the name that a tensor has in the finished graph."""
-        return self._renamed.get(value.name, value.name)
+        return self._renamed.get(name, name)
 
     def is_renamed(self, value: Value) -> bool:
         """Tell whether a tensor already carries a name of the user's."""
@@ -459,6 +460,8 @@ class GraphBuilder:
             node.output[position] = name
             self._bodies[-1].own_names.add(name)
             results.append(self._sizes.value_of_type(name, types.get(placeholder)))
+            if results[-1].dtype == "float64":
+                self.wide[name] = self.source
         node.name = node.output[0]
         self._annotate(node)
         self.nodes.append(node)
@@ -575,11 +578,18 @@ class GraphBuilder:
         """Return a model of this opset and IR version that holds nothing yet."""
         return ModelProto(ir_version=self.ir_version, opset_import=self._opset_ids)
 
-    def graph(self, name: str, outputs: Sequence[str]) -> GraphProto:
-        """Return nodes and initializers that the outputs need, under their final names."""
+    def graph(self, name: str, outputs: Sequence[str], inputs: Sequence[str] = ()) -> GraphProto:
+        """Return nodes and initializers that the outputs need, under their final names.
+
+        Args:
+            name: The graph's name.
+            outputs: The names of its outputs.
+            inputs: Those of its inputs: a state among them has its value as default, also where
+                nothing reads it.
+        """
         final = self._renamed
         kept = assembled(self.nodes, outputs, final, self._lazy, IDENTITY)
-        wanted = {*outputs, *(read for node in kept for read in read_by(node))}
+        wanted = {*outputs, *inputs, *(read for node in kept for read in read_by(node))}
         graph = GraphProto(name=name)
         graph.node.extend(kept)
         graph.initializer.extend(t for n, t in self.constants.items() if n in wanted)

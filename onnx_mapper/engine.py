@@ -33,7 +33,7 @@ from onnx_mapper.op_classes import class_path, props_of
 from onnx_mapper.rows import HookCall, Require, Rewrite, Row, To
 from onnx_mapper.static import DTYPES, StaticError, Vector, as_static, describe
 from onnx_mapper.table import Table
-from onnx_mapper.value import OpenSize, StaticShape, TensorType, Value
+from onnx_mapper.value import Array, OpenSize, StaticShape, TensorType, Value
 
 DEEPEST_INNER_GRAPH = 50
 
@@ -59,6 +59,29 @@ class Dtypes:
 
 class Generator:
     """What stands for the state of a generator of random numbers, which ONNX doesn't have."""
+
+
+@dataclass(frozen=True)
+class Swallowed:
+    """A constant that float32 can't hold: it becomes 0 or infinite.
+
+    Attributes:
+        name: What holds it: `a constant`, or a shared variable's name.
+        number: The number.
+        becomes: What it is in float32.
+        nearest: The nearest number that float32 has, other than 0 and finite.
+    """
+
+    name: str
+    number: float
+    becomes: float
+    nearest: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} holds {self.number:g}, which is {self.becomes:g} in float32; if it guards a "
+            f"logarithm or a division, write {self.nearest:.8g} instead, which float32 has"
+        )
 
 
 @dataclass(frozen=True)
@@ -148,6 +171,7 @@ class Engine:
         self.random = random
         self.noises: list[Noise] = []
         self.inner_steps: list[InnerStep] = []
+        self.swallowed: dict[Swallowed, None] = {}
         self._outer: Any = None
         self._used_generators: list[Generator] = []
         self.refusals: list[Refusal] = []
@@ -223,7 +247,25 @@ class Engine:
         data = np.asarray(variable.data)
         if data.dtype.name not in DTYPES:
             raise RefusedHere(f"the constant {variable} is of dtype {data.dtype.name}, not in ONNX")
-        return self.nodes.constant(data.astype(self.dtypes.of(data.dtype.name), copy=False))
+        return self.nodes.constant(self.narrowed(data, "a constant"))
+
+    def narrowed(self, array: Array, name: str) -> Array:
+        """Return numbers in the dtype that the model has for theirs.
+
+        Args:
+            array: The numbers.
+            name: What holds them, for telling of those that become 0 or infinite.
+        """
+        with np.errstate(over="ignore", under="ignore"):
+            narrow = array.astype(self.dtypes.of(array.dtype.name), copy=False)
+        if narrow.dtype != array.dtype:
+            lost = ((narrow == 0) & (array != 0)) | (np.isinf(narrow) & np.isfinite(array))
+            limits = np.finfo(narrow.dtype)
+            for number in np.unique(array[lost])[:3]:
+                becomes = float(narrow.dtype.type(0) if abs(number) < 1 else np.inf * number)
+                nearest = float(np.copysign(limits.max if becomes else limits.tiny, number))
+                self.swallowed[Swallowed(name, float(number), becomes, nearest)] = None
+        return narrow
 
     def type_of(self, variable: Any) -> TensorType:
         """Return dtype and static shape of a variable; an empty dtype for what is no tensor."""

@@ -14,8 +14,9 @@ from onnx import GraphProto, ModelProto, NodeProto
 from onnx_mapper.capture import capture
 from onnx_mapper.emit import SOURCE_KEY
 from onnx_mapper.errors import InvalidRequest, Refusal
-from onnx_mapper.export import Dims, DtypePolicy, RandomPolicy, refusals_of
+from onnx_mapper.export import refusals_of
 from onnx_mapper.opsets import DEFAULT_OPSET
+from onnx_mapper.options import Dims, DtypePolicy, Options, RandomPolicy, WidePolicy
 from onnx_mapper.report import table
 
 
@@ -150,6 +151,7 @@ def check(
     dims: Dims | None = None,
     mappings: Sequence[str | Path] = (),
     random: RandomPolicy = "refuse",
+    wide: WidePolicy = "refuse",
     strict: bool = False,
 ) -> Check:
     """Find what of a function would not convert, and why. Writes nothing.
@@ -161,6 +163,7 @@ def check(
         dims: Its names and sizes for the inputs' axes.
         mappings: Its further rows.
         random: Its policy for draws.
+        wide: Its policy for float64 in a float32 model.
         strict: Whether it refuses what it would warn of.
 
     Returns:
@@ -176,4 +179,5 @@ def check(
         >>> print(check(pytensor.function([x], pt.exp(x))))
         Everything converts.
     """
-    return Check(refusals_of(capture(fn), opset, dtype, dims or {}, mappings, random, strict))
+    options = Options(opset, dtype, dims or {}, mappings, random, wide, strict)
+    return Check(refusals_of(capture(fn), options))

@@ -5,19 +5,28 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytensor
 from onnx import ModelProto
 
+from onnx_mapper.assemble import nodes_of
 from onnx_mapper.capture import Captured, capture, capture_variables
 from onnx_mapper.emit import GraphBuilder, Narrowed
-from onnx_mapper.engine import Dtypes, Engine, Generator, InnerStep, is_generator, is_tensor_type
+from onnx_mapper.engine import (
+    Dtypes,
+    Engine,
+    Generator,
+    InnerStep,
+    Swallowed,
+    is_generator,
+    is_tensor_type,
+)
 from onnx_mapper.equal_sizes import AxisOfInput, EqualSizes
 from onnx_mapper.errors import (
     DriftWarning,
@@ -27,15 +36,13 @@ from onnx_mapper.errors import (
     Refused,
     gather_refusals,
 )
-from onnx_mapper.finish import Dimension, Port, check_target, finish, save, with_named_sizes
-from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, ir_version_of
+from onnx_mapper.finish import Port, check_target, finish, save, with_named_sizes
+from onnx_mapper.nodes import Source
+from onnx_mapper.opsets import DEFAULT_OPSET, ir_version_of
+from onnx_mapper.options import Dimension, Dims, DtypePolicy, Options, RandomPolicy, WidePolicy
 from onnx_mapper.static import DTYPES
 from onnx_mapper.table import Table, load_table
 from onnx_mapper.value import Value
-
-Dims = Mapping[str, Sequence[Dimension]]
-DtypePolicy = Literal["keep", "float32"]
-RandomPolicy = Literal["refuse", "input"]
 
 DTYPE_KEY = "onnx_mapper.dtype"
 NARROWED_KEY = "onnx_mapper.narrowed"
@@ -53,6 +60,7 @@ def export(
     output_names: Sequence[str] | None = None,
     mappings: Sequence[str | Path] = (),
     random: RandomPolicy = "refuse",
+    wide: WidePolicy = "refuse",
     strict: bool = False,
     verify: bool = False,
 ) -> ModelProto:
@@ -81,6 +89,9 @@ def export(
             standard normal or uniform numbers; the generators themselves, their inputs, outputs
             and updates, are left out. The model's metadata lists them, as
             `onnx_mapper.noise.<name>`.
+        wide: Some functions (gammaln, erfinv, …) are composed in float64 also where their inputs
+            are float32, whose digits would not do. With dtype="float32" that is refused, as
+            runtimes for browsers and phones may have no float64; "ok" allows it.
         strict: Whether to refuse what would be exported with a warning.
         verify: Whether to run the model in ONNX Runtime and compare it with the function.
 
@@ -106,8 +117,9 @@ def export(
         ['y']
     """
     target = None if path is None else check_target(path)
+    options = Options(opset, dtype, dims or {}, mappings, random, wide, strict)
     captured = capture(fn, input_names, output_names)
-    model = build(captured, opset, dtype, dims or {}, mappings, random, strict)
+    model = build(captured, options)
     if verify:
         _refuse_to_verify_noise(model)
         from onnx_mapper.verify import verify as compare
@@ -130,6 +142,7 @@ def export_graph(
     output_names: Sequence[str] | None = None,
     mappings: Sequence[str | Path] = (),
     random: RandomPolicy = "refuse",
+    wide: WidePolicy = "refuse",
     strict: bool = False,
     verify: bool = False,
 ) -> ModelProto:
@@ -149,6 +162,7 @@ def export_graph(
         output_names: Names for the outputs.
         mappings: Folders or files of further rows.
         random: What becomes of random draws.
+        wide: What becomes of float64 in a float32 model.
         strict: Whether to refuse what would be exported with a warning.
         verify: Whether to compare the model with PyTensor.
 
@@ -166,8 +180,9 @@ def export_graph(
         'sums'
     """
     target = None if path is None else check_target(path)
+    options = Options(opset, dtype, dims or {}, mappings, random, wide, strict)
     captured = capture_variables(inputs, outputs, input_names, output_names)
-    model = build(captured, opset, dtype, dims or {}, mappings, random, strict)
+    model = build(captured, options)
     if verify:
         _refuse_to_verify_noise(model)
         from onnx_mapper.verify import reference_function
@@ -187,6 +202,8 @@ class Built:
         model: The checked model.
         rows_used: How many times each row was applied, by its title.
         narrowed: The nodes that compute in fewer digits than PyTensor.
+        swallowed: Constants that became 0 or infinite.
+        wide: Where each node comes from that gives float64, though no float64 was to be.
         drifts: What is new in the installed PyTensor and was taken as before.
         tensors: The name that each PyTensor variable has in the model.
         inner_steps: What inner graphs compute, in order, by tensors of the model.
@@ -196,56 +213,51 @@ class Built:
     model: ModelProto
     rows_used: Mapping[str, int]
     narrowed: tuple[Narrowed, ...]
+    swallowed: tuple[Swallowed, ...]
+    wide: tuple[Source, ...]
     drifts: tuple[str, ...]
     tensors: Mapping[Any, str]
     inner_steps: tuple[InnerStep, ...]
-    final_name: Callable[[Value], str]
+    final_name: Callable[[str], str]
 
 
-def build(
-    captured: Captured,
-    opset: int,
-    dtype: str,
-    dims: Dims,
-    mappings: Sequence[str | Path],
-    random: str = "refuse",
-    strict: bool = False,
-) -> ModelProto:
+def build(captured: Captured, options: Options) -> ModelProto:
     """Map a captured graph to a checked model; see `export`."""
-    if not isinstance(opset, int) or not OLDEST_OPSET <= opset <= NEWEST_OPSET:
-        raise InvalidRequest(f"opset is {opset!r}; it must be {OLDEST_OPSET} to {NEWEST_OPSET}")
-    if dtype not in ("keep", "float32"):
-        raise InvalidRequest(f"dtype is {dtype!r}; it must be 'keep' or 'float32'")
-    if random not in ("refuse", "input"):
-        raise InvalidRequest(f"random is {random!r}; it must be 'refuse' or 'input'")
-    built = build_with(load_table(mappings), captured, opset, dtype, dims, random, strict)
-    if strict and built.narrowed:
-        raise Refused(
-            tuple(
-                Refusal(op, row, f"{what} (strict=True)", count)
-                for (op, row, what), count in _gathered(built.narrowed).items()
-            )
-        )
+    built = build_with(load_table(options.mappings), captured, options)
+    objections = list(_wide_refusals(built)) if options.wide == "refuse" else []
+    if options.strict:
+        objections += [
+            Refusal(op, row, f"{what} (strict=True)", count)
+            for (op, row, what), count in _gathered(built.narrowed).items()
+        ]
+        objections += [
+            Refusal(entry.name, "no row", f"{entry} (strict=True)") for entry in built.swallowed
+        ]
+    if objections:
+        raise Refused(tuple(objections))
     _warn(built)
     return built.model
 
 
-def build_with(
-    table: Table,
-    captured: Captured,
-    opset: int,
-    dtype: str,
-    dims: Dims,
-    random: str = "refuse",
-    strict: bool = False,
-) -> Built:
+def _wide_refusals(built: Built) -> Iterator[Refusal]:
+    for op, row in dict.fromkeys((source.op, source.row) for source in built.wide):
+        yield Refusal(
+            op,
+            row,
+            "it computes in float64 inside, as float32 has too few digits for its formula, and "
+            "runtimes for browsers and phones may have no float64: allow it with wide='ok'",
+        )
+
+
+def build_with(table: Table, captured: Captured, options: Options) -> Built:
     """Map a captured graph by the rows of one table; see `export`.
 
     Where sizes of inputs turn out to be equal, the graph is mapped once more with that
     knowledge: which of several equal sizes PyTensor asks for differs from process to process.
     (Where something may not run at all, what it takes for equal may not be.)
     """
-    dtypes = Dtypes("float32" if dtype == "float32" else None)
+    opset = options.opset
+    dtypes = Dtypes("float32" if options.dtype == "float32" else None)
     names = [
         *(input_.name for input_ in captured.inputs),
         *(parameter.name for parameter in captured.parameters),
@@ -255,8 +267,8 @@ def build_with(
     equal: Mapping[AxisOfInput, str] = {}
     while True:
         builder = GraphBuilder(opset, ir_version_of(opset), frozenset(names))
-        engine = Engine(table, builder, dtypes, random, equal_sizes, strict)
-        known, ports = _enter(captured, builder, engine, dims, equal)
+        engine = Engine(table, builder, dtypes, options.random, equal_sizes, options.strict)
+        known, ports = _enter(captured, builder, engine, options.dims, equal)
         values = engine.run(captured, known)
         learned = equal_sizes.symbols([(port.name, len(port.dims)) for port in ports])
         if engine.refusals or builder.has_branches or learned == equal:
@@ -265,7 +277,7 @@ def build_with(
     if engine.refusals:
         raise Refused(gather_refusals(engine.refusals))
     outputs = _leave(captured, builder, engine, values)
-    metadata = {"pytensor": pytensor.__version__, DTYPE_KEY: dtype}
+    metadata = {"pytensor": pytensor.__version__, DTYPE_KEY: options.dtype}
     if builder.narrowed:
         metadata[NARROWED_KEY] = ", ".join(sorted({entry.op_type for entry in builder.narrowed}))
     ports = with_named_sizes(ports)
@@ -276,15 +288,25 @@ def build_with(
         metadata[NOISE_KEY + port.name] = port.doc
     named = with_named_sizes([*ports, *outputs])
     model = finish(builder, named[: len(ports)], named[len(ports) :], captured.name, metadata)
-    tensors = {v: builder.final_name(x) for v, x in values.items() if isinstance(x, Value)}
+    tensors = {v: builder.final_name(x.name) for v, x in values.items() if isinstance(x, Value)}
     return Built(
         model,
         engine.rows_used,
         tuple(builder.narrowed),
+        tuple(engine.swallowed),
+        _wide_nodes(model, builder) if dtypes.narrow_to else (),
         tuple(engine.drifts),
         tensors,
         tuple(engine.inner_steps),
         builder.final_name,
+    )
+
+
+def _wide_nodes(model: ModelProto, builder: GraphBuilder) -> tuple[Source, ...]:
+    """Return where those nodes of a model come from that give float64."""
+    present = {name for node in nodes_of(model.graph) for name in node.output}
+    return tuple(
+        source for name, source in builder.wide.items() if builder.final_name(name) in present
     )
 
 
@@ -296,31 +318,28 @@ def trace(captured: Captured, model: ModelProto, mappings: Sequence[str | Path] 
     """
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     opset = next((entry.version for entry in model.opset_import if not entry.domain), DEFAULT_OPSET)
-    dims = {
+    dims: Dims = {
         port.name: [d.dim_value or d.dim_param for d in port.type.tensor_type.shape.dim]
         for port in model.graph.input
         if port.name in {input_.name for input_ in captured.inputs}
     }
-    dtype = metadata.get(DTYPE_KEY, "keep")
-    random = "input" if any(key.startswith(NOISE_KEY) for key in metadata) else "refuse"
-    return build_with(load_table(mappings), captured, opset, dtype, dims, random)
+    options = Options(
+        opset,
+        "float32" if metadata.get(DTYPE_KEY) == "float32" else "keep",
+        dims,
+        mappings,
+        "input" if any(key.startswith(NOISE_KEY) for key in metadata) else "refuse",
+    )
+    return build_with(load_table(mappings), captured, options)
 
 
-def refusals_of(
-    captured: Captured,
-    opset: int,
-    dtype: str,
-    dims: Dims,
-    mappings: Sequence[str | Path],
-    random: str,
-    strict: bool,
-) -> tuple[Refusal, ...]:
+def refusals_of(captured: Captured, options: Options) -> tuple[Refusal, ...]:
     """Return the reasons why a captured graph can't be exported; none when it can."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PrecisionWarning)
             warnings.simplefilter("ignore", DriftWarning)
-            build(captured, opset, dtype, dims, mappings, random, strict)
+            build(captured, options)
     except Refused as refused:
         return refused.refusals
     return ()
@@ -362,7 +381,7 @@ def _enter(
         if parameter.value is None or not is_tensor_type(parameter.variable.type):
             continue
         dtype = engine.dtypes.of(parameter.value.dtype.name)
-        array = parameter.value.astype(dtype, copy=False)
+        array = engine.narrowed(parameter.value, parameter.name)
         known[parameter.variable] = builder.parameter(parameter.name, array, parameter.updated)
         if parameter.updated:
             ports.append(Port(parameter.name, dtype, (None,) * array.ndim))
@@ -464,6 +483,8 @@ def _gathered(narrowed: Sequence[Narrowed]) -> Counter[tuple[str, str, str]]:
 def _warn(built: Built) -> None:
     for drift in built.drifts:
         warnings.warn(drift, DriftWarning, stacklevel=4)
+    for swallowed in built.swallowed:
+        warnings.warn(f"dtype='float32': {swallowed}", PrecisionWarning, stacklevel=4)
     for (op, row, what), count in _gathered(built.narrowed).items():
         times = f" ({count} nodes)" if count > 1 else ""
         warnings.warn(

@@ -15,12 +15,11 @@ from onnx import ModelProto, TypeProto, ValueInfoProto, helper
 
 from onnx_mapper.emit import GraphBuilder
 from onnx_mapper.errors import CannotWrite, InvalidRequest, MapperError
+from onnx_mapper.options import Dimension
 from onnx_mapper.version import VERSION
 
 PRODUCER = "onnx-mapper"
 LARGEST_MODEL_BYTES = 2**31 - 1
-
-Dimension = int | str | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,8 @@ def finish(
     model = builder.empty_model()
     model.producer_name = PRODUCER
     model.producer_version = VERSION
-    graph = builder.graph(name, [port.name for port in outputs])
+    names = [port.name for port in inputs]
+    graph = builder.graph(name, [port.name for port in outputs], names)
     graph.input.extend(port.value_info() for port in inputs)
     graph.output.extend(port.value_info() for port in outputs)
     model.graph.CopyFrom(graph)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from onnx import ModelProto, NodeProto, TypeProto, helper
 
+from onnx_mapper.static import StaticError
 from onnx_mapper.value import Array
 
 LARGEST_FOLDED_BYTES = 1 << 20
@@ -75,5 +76,9 @@ def compute_node(node: NodeProto, inputs: Mapping[str, Array], model: ModelProto
     session = onnxruntime.InferenceSession(
         single.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    results: list[Array] = session.run(None, dict(inputs))
+    try:
+        results: list[Array] = session.run(None, dict(inputs))
+    except Exception as error:
+        text = str(error).splitlines()[0]
+        raise StaticError(f"ONNX Runtime fails at {node.op_type}: {text}") from None
     return [np.asarray(result) for result in results]

@@ -27,7 +27,7 @@ def noise_for(model: ModelProto, seed: int, shape: Sequence[int]) -> dict[str, A
     Args:
         model: The model.
         seed: Decides their order.
-        shape: The shape of the draws, where the inputs' own is open.
+        shape: The shape of the draws, whose first sizes the inputs have where their own are open.
     """
     from scipy.special import ndtri
 
@@ -39,7 +39,7 @@ def noise_for(model: ModelProto, seed: int, shape: Sequence[int]) -> dict[str, A
         if text is None:
             continue
         declared = port.type.tensor_type.shape.dim
-        dims = [dim.dim_value or size for dim, size in zip(declared, shape, strict=True)]
+        dims = [dim.dim_value or size for dim, size in zip(declared, shape, strict=False)]
         quantile = {"standard normal": ndtri, "uniform between 0 and 1, both excluded": None}
         found[port.name] = _evenly(generator, dims, quantile[text.rpartition(", for ")[0]])
     return found

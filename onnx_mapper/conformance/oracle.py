@@ -21,6 +21,7 @@ from onnx_mapper.conformance.prepare import Batch, Lacking, Trial, Unanswered, b
 from onnx_mapper.errors import MapperError, Refused, RowError
 from onnx_mapper.export import Built, build_with
 from onnx_mapper.formula import Language
+from onnx_mapper.options import Options
 from onnx_mapper.table import Table
 from onnx_mapper.value import Array
 
@@ -144,8 +145,8 @@ class Prepared:
         return Outcome(PASSED)
 
     def _check_drawing(self, batch: Batch, distances: dict[bytes, float], table: Table) -> None:
-        opset = self.item.setting.opset
-        built = build_with(table, batch.captured, opset, "keep", {}, "input")
+        options = Options(self.item.setting.opset, random="input")
+        built = build_with(table, batch.captured, options)
         data = self._check_built(built, batch, distances)
         if data in distances:
             return
@@ -165,7 +166,7 @@ class Prepared:
     def _check_refusal(self, table: Table, says: str) -> Outcome:
         batch = self.batches[0]
         try:
-            build_with(table, batch.captured, self.item.setting.opset, "keep", {})
+            build_with(table, batch.captured, Options(self.item.setting.opset))
         except Refused as refused:
             if says.lower() in str(refused).lower():
                 return Outcome(PASSED)
@@ -180,7 +181,7 @@ class Prepared:
         self, batch: Batch, distances: dict[bytes, float], case: Case, table: Table
     ) -> Outcome:
         try:
-            built = build_with(table, batch.captured, self.item.setting.opset, "keep", {})
+            built = build_with(table, batch.captured, Options(self.item.setting.opset))
         except MapperError as error:
             raise _Failure(f"can't be exported: {error}") from None
         except Exception as error:

@@ -227,7 +227,7 @@ class Engine:
             site = Site(node.op, inputs, outputs, depth, 0, tuple(node.inputs), name)
             results = self.apply(site)
         except (RowError, StaticError, RefusedHere) as error:
-            if len(self.refusals) == told and not self._follows_from_a_refusal(node, values):
+            if len(self.refusals) == told and not self._follows(error, node, values):
                 self._refuse(node, error)
             results = tuple(self.stand_in(type_) for type_ in outputs)
         else:
@@ -321,7 +321,8 @@ class Engine:
             raise RefusedHere("; ".join(dict.fromkeys(unfit)))
         raise RefusedHere(
             f"no row maps {path}; add one to a folder and pass mappings=[folder], "
-            "or rewrite the graph without it"
+            "or rewrite the graph without it",
+            always=True,
         )
 
     def _misfit(self, row: Row, op: Any) -> str:
@@ -374,7 +375,7 @@ class Engine:
             if type_.dtype and type_.dtype not in DTYPES:
                 raise RefusedHere(f"ONNX Runtime has no tensors of dtype {type_.dtype}")
         if row.refuse:
-            raise RefusedHere(row.refuse, row.title)
+            raise RefusedHere(row.refuse, row.title, always=True)
         if site.batch and not row.batched:
             raise RefusedHere(
                 f"{row.name} is repeated over {site.batch} leading axes, and its row at "
@@ -744,13 +745,9 @@ class Engine:
         self.nodes.doubtful.add(value.name)
         return value
 
-    def _follows_from_a_refusal(self, node: Any, values: Mapping[Any, Any]) -> bool:
-        """Tell whether a failure may be due to what stands in for the result of a refused op.
-
-        An op that is never mapped would be refused with any input.
-        """
-        rows = self.table.rows_for(node.op)
-        if not rows or all(row.refuse for row in rows):
+    def _follows(self, error: Exception, node: Any, values: Mapping[Any, Any]) -> bool:
+        """Tell whether a failure may be due to what stands in for the result of a refused op."""
+        if isinstance(error, RefusedHere) and error.always:
             return False
         given = [values.get(variable) for variable in node.inputs]
         return any(isinstance(v, Value) and v.name in self.nodes.doubtful for v in given)

@@ -69,10 +69,12 @@ class RefusedHere(MapperError):
 
     Attributes:
         row: The title of the row that refuses, if one does.
+        always: Whether the op would be refused with any inputs.
     """
 
-    def __init__(self, reason: str, row: str = "") -> None:
+    def __init__(self, reason: str, row: str = "", always: bool = False) -> None:
         self.row = row
+        self.always = always
         super().__init__(reason)
 
 

@@ -52,9 +52,8 @@ def read_mapping_file(path: Path, shipped: bool = False) -> MappingFile:
         RowError: At the first thing in it that is wrong, with file, line and path.
     """
     file = read_document(strict_yaml.read(path))
-    if not shipped:
-        return file
-    return replace(file, rows=tuple(replace(row, shipped=True) for row in file.rows))
+    rows = (replace(row, shipped=shipped, file=path) for row in file.rows)
+    return replace(file, rows=tuple(rows))
 
 
 def read_document(document: Document) -> MappingFile:
@@ -258,6 +257,12 @@ class _Reader:
                 attributes = attributes_of(op_type)
                 if target in attributes and target not in given:
                     return call_spot(statement.formula.place, call)
+                if target in attributes:
+                    raise RowError(
+                        place,
+                        f"the body gives {op_type} its {target} by itself: drop `to: {target}`, or "
+                        f"{target} there",
+                    )
                 found.append(f"{op_type}; it has: {', '.join(sorted(attributes)) or 'none'}")
         listed = "; nor of ".join(dict.fromkeys(found)) or "a node: the body makes none"
         raise RowError(place, f"{target!r} is no attribute of {listed}")

@@ -40,6 +40,11 @@ def _telling(error: Any) -> tuple[int, bool, int]:
 
 def _explain(error: Any) -> str:
     schema = error.schema
+    if error.validator in ("anyOf", "oneOf") and error.absolute_path[-1] == "op":
+        return (
+            f"{error.instance!r} names no class: write module:Class, such as "
+            "pytensor.tensor.special:Softmax, or a list of them"
+        )
     if error.validator == "additionalProperties":
         known = sorted(schema.get("properties", {}))
         extra = sorted(set(error.instance) - set(known))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from onnx_mapper.errors import Place
@@ -157,6 +158,7 @@ class Row:
         deviations: Where PyTensor's numbers can't be followed, as written.
         equivalent: Mutants that make no difference, as written.
         shipped: Whether the row comes with the package, and not from the user.
+        file: The file that it stands in.
         source: The row as data, for documentation and mutants.
         origin: What read the row, and can read a changed one.
     """
@@ -186,6 +188,7 @@ class Row:
     deviations: tuple[Any, ...] = field(default=(), compare=False)
     equivalent: tuple[Any, ...] = field(default=(), compare=False)
     shipped: bool = False
+    file: Path | None = field(default=None, compare=False)
     source: Any = field(default=None, compare=False, repr=False)
     origin: Origin | None = field(default=None, compare=False, repr=False)
 

@@ -245,6 +245,65 @@ def _along(function: Callable[..., Any]) -> Build:
     return build
 
 
+def _masked(x: Tensor, y: Tensor, detail: int) -> Tensor | None:
+    """Rows that a mask takes, of which there may be none."""
+    if not x.variable.ndim:
+        return None
+    mask = pt.ge(x.variable.reshape((x.variable.shape[0], -1)).sum(axis=1), detail - 5)
+    return Tensor(x.variable[mask], x.bound, x.exact)
+
+
+def _written_where(x: Tensor, y: Tensor, detail: int) -> Tensor | None:
+    """Values written, or added, in the rows that a mask takes; theirs may be one row for all."""
+    if not x.variable.ndim or y.variable.ndim > x.variable.ndim or x.dtype != y.dtype:
+        return None
+    if x.dtype == "bool" or x.bound + y.bound > LARGEST_EXACT:
+        return None
+    mask = pt.ge(x.variable.reshape((x.variable.shape[0], -1)).sum(axis=1), detail - 5)
+    write = pt.set_subtensor if detail % 2 else pt.inc_subtensor
+    return Tensor(write(x.variable[mask], y.variable), x.bound + y.bound, x.exact and y.exact)
+
+
+def _written_in(x: Tensor, y: Tensor, detail: int) -> Tensor | None:
+    """Values written, or added, in a slice; they may broadcast to it."""
+    if not x.variable.ndim or y.variable.ndim > x.variable.ndim or x.dtype != y.dtype:
+        return None
+    if x.dtype == "bool" or x.bound + y.bound > LARGEST_EXACT:
+        return None
+    part = x.variable[1:] if detail % 3 else x.variable[::2]
+    write = pt.set_subtensor if detail % 2 else pt.inc_subtensor
+    return Tensor(write(part, y.variable), x.bound + y.bound, x.exact and y.exact)
+
+
+def _paired(x: Tensor, y: Tensor, detail: int) -> Tensor | None:
+    """Elements at pairs of indices, which may broadcast against each other."""
+    if x.variable.ndim < 2 or y.variable.ndim != 1 or y.dtype == "bool":
+        return None
+    if not y.exact or (y.is_float and y.bound > LARGEST_EXACT):
+        return None
+    numbers = abs(pt.floor(y.variable) if y.is_float else y.variable).astype("int64")
+    rows = numbers % pt.maximum(x.variable.shape[0], 1)
+    columns = pt.arange(x.variable.shape[1]) if detail % 2 else numbers[:1] % x.variable.shape[1]
+    return Tensor(x.variable[rows, columns], x.bound, x.exact)
+
+
+def _many(x: Tensor, y: Tensor, detail: int) -> Tensor | None:
+    """A sum of more than forty terms; PyTensor's own Python takes 32, so it is one of sums."""
+    if x.dtype == "bool" or x.bound * 60 > LARGEST_EXACT:
+        return None
+    terms = [x.variable * (i % 3) for i in range(45 + detail)]
+    alike = [term.astype(x.dtype) for term in terms]
+    return Tensor(pt.add(pt.add(*alike[:30]), pt.add(*alike[30:])), x.bound * 60, x.exact)
+
+
+def _counted(x: Tensor, y: Tensor, detail: int) -> Tensor | None:
+    """A running sum of whole numbers, in 64 bits: PyTensor mislabels those of small ones."""
+    if x.is_float or not x.variable.ndim:
+        return None
+    numbers = x.variable.astype("int64")
+    return Tensor(pt.cumsum(numbers, axis=_axis(x, detail)), x.bound * 64, x.exact)
+
+
 STEPS: dict[str, Build] = {
     "exp": _smooth(pt.exp, lambda b: float(np.exp(min(b, 30)))),
     "tanh": _smooth(pt.tanh, lambda b: 1),
@@ -282,9 +341,15 @@ STEPS: dict[str, Build] = {
     "dot": _product,
     "softmax": _along(pt.special.softmax),
     "cumsum": _along(pt.cumsum),
+    "masked": _masked,
+    "written_where": _written_where,
+    "written_in": _written_in,
+    "paired": _paired,
+    "many": _many,
+    "counted": _counted,
 }
 
-SHAPES = st.lists(st.integers(1, 4), max_size=3).map(tuple)
+SHAPES = st.lists(st.integers(0, 4), max_size=3).map(tuple)
 INPUTS = st.builds(Input, st.sampled_from(DTYPES), SHAPES)
 NUMBERS = st.integers(0, 11)
 RECIPES = st.builds(
@@ -300,20 +365,19 @@ RECIPES = st.builds(
 )
 
 
-def build(recipe: Recipe) -> tuple[list[Any], list[Any], list[np.ndarray]]:
+def build(recipe: Recipe) -> tuple[list[Any], list[Any], list[list[np.ndarray]]]:
     """Build a recipe's graph.
 
     Returns:
-        The inputs, the outputs (every tensor that nothing reads), and arrays for the inputs.
+        The inputs, the outputs (every tensor that nothing reads), and arrays for the inputs: of
+        the recipe's sizes, and where these stay open in the graph of two other sets of sizes.
     """
     random = np.random.default_rng(recipe.seed)
     tensors: list[Tensor] = []
-    arrays = []
     for position, wanted in enumerate(recipe.inputs):
         known = [size if recipe.static or size == 1 else None for size in wanted.shape]
         variable = pt.tensor(f"x{position}", dtype=wanted.dtype, shape=tuple(known))
         tensors.append(Tensor(variable, 8 if wanted.dtype != "uint8" else 16, exact=True))
-        arrays.append(_numbers(wanted, random))
     inputs = [tensor.variable for tensor in tensors]
     read: set[Any] = set()
     for step in recipe.steps:
@@ -326,7 +390,21 @@ def build(recipe: Recipe) -> tuple[list[Any], list[Any], list[np.ndarray]]:
             read |= set(made.variable.owner.inputs) if made.variable.owner else set()
             tensors.append(made)
     outputs = [t.variable for t in tensors[len(inputs) :] if t.variable not in read]
+    arrays = [[_numbers(wanted, random) for wanted in recipe.inputs]]
+    if not recipe.static:
+        arrays += [
+            [_numbers(_resized(wanted, others), random) for wanted in recipe.inputs]
+            for others in OTHER_SIZES
+        ]
     return inputs, outputs, arrays
+
+
+OTHER_SIZES: tuple[dict[int, int], ...] = ({0: 3, 2: 5, 3: 2, 4: 1}, {0: 1, 2: 0, 3: 3, 4: 6})
+"""What sizes that stay open become in further runs of a model: a size of 1 is known in the graph."""
+
+
+def _resized(wanted: Input, others: dict[int, int]) -> Input:
+    return Input(wanted.dtype, tuple(others.get(size, size) for size in wanted.shape))
 
 
 def _numbers(wanted: Input, random: np.random.Generator) -> np.ndarray:

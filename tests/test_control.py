@@ -309,3 +309,13 @@ def test_the_same_bytes_in_another_process() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(found) == 1
+
+
+def test_what_no_steps_collect_has_the_sizes_that_are_known() -> None:
+    """As in PyTensor's default mode: (0, 3), where its own Python alone says (0, 0)."""
+    each = scan(lambda row: pt.tanh(row) * 2, sequences=[X])
+    w = pt.dmatrix("w")
+    outputs = [each, each.sum(axis=0), pt.concatenate([each, X]), each @ w]
+    for model in (export_graph([X, w], outputs), export(pytensor.function([X, w], outputs))):
+        found = run_model(model, np.zeros((0, 3)), np.ones((3, 2)))
+        assert [array.shape for array in found] == [(0, 3), (3,), (0, 3), (0, 2)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
@@ -18,7 +19,7 @@ import scipy.linalg
 from helpers import RAW, assert_same, exported_like_pytensor, operators, run_model
 from pytensor.graph.fg import FunctionGraph
 
-from onnx_mapper import InvalidRequest, Refused, check, export, export_graph
+from onnx_mapper import InvalidRequest, Refused, check, explain, export, export_graph
 
 RNG = np.random.default_rng(7)
 
@@ -408,3 +409,77 @@ def test_a_rewrite_of_pytensors_that_raises_is_left_out(caplog: pytest.LogCaptur
     array = numbers(4, 2, dtype="float64")
     assert_same(run_model(model, array, np.array(3, "uint8")), [array[:3]], 0)
     assert "left out PyTensor's rewrite local_useless_subtensor at Subtensor" in caplog.text
+
+
+def test_a_state_that_nothing_reads_has_its_default() -> None:
+    x = pt.dvector("x")
+    state = pytensor.shared(np.zeros(3), name="state")
+    keep = function([x], x.sum(), updates=[(state, x)])
+    model = export(keep)
+    array = numbers(3, dtype="float64")
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    assert_same(session.run(None, {"x": array}), [array.sum(), array], 1e-12)
+
+
+def test_refusals_that_follow_from_others_are_not_told() -> None:
+    """What stands in for a refused result may fit nowhere: that says nothing of what reads it."""
+    x = pt.dmatrix("x")
+    values, vectors = pt.linalg.eigh(x)
+    scaled = vectors * pt.sqrt(values)[None, :]
+    graph = [scaled.T @ scaled, pt.linalg.svd(scaled)[0]]
+    found = check(FunctionGraph([x], graph, clone=False)).refusals
+    assert sorted(refusal.row.split()[1] for refusal in found) == ["Eigh", "SVD"]
+    assert not any("yaml" in refusal.reason for refusal in found)
+
+
+def test_check_is_asked_about_the_export_that_is_meant() -> None:
+    x = pt.dvector("x")
+    draws = function([x], pt.random.normal(x, 1.0))
+    assert not check(draws).ok
+    assert check(draws, random="input").ok
+    z = pt.zmatrix("z")
+    d = pt.dmatrix("d")
+    several = function([z, d], [pt.exp(z), pt.linalg.svd(d)[0], pt.linalg.eig(d)[0]])
+    told = [(r.op, r.row) for r in check(several).refusals]
+    assert told[0] == ("the input 'z'", "no row")
+    assert len(told) == 3
+    assert told[1][1].endswith(" SVD")
+
+
+@pytest.mark.parametrize("size", [-1, "", True, 1.5])
+def test_sizes_that_can_not_be(size: Any) -> None:
+    x = pt.fmatrix("x")
+    with pytest.raises(InvalidRequest, match=r"dims\['x'\]\[0\] is a name, a size from 0 on"):
+        export_graph([x], [pt.exp(x)], dims={"x": (size, 3)})
+
+
+def test_sizes_in_dims_are_known_sizes() -> None:
+    """Also where another size of the tensor stays open, and as NumPy's integers."""
+    x = pt.fmatrix("x")
+    known = pt.tensor("x", shape=(4, None), dtype="float32")
+    named = export_graph([x], [x.mean(axis=0)], dims={"x": (np.int64(4), "c")}, dtype="float32")
+    static = export_graph([known], [known.mean(axis=0)], dtype="float32")
+    assert len(operators(named)) == len(operators(static)) == 2
+
+
+WRONG_KINDS: dict[str, tuple[Any, str]] = {
+    "an opset for a path": (lambda f: export(f, 18), "the model's path is the name of a file"),
+    "an empty path": (lambda f: export(f, ""), "the model's path is the name of a file"),
+    "a text for mappings": (lambda f: export(f, mappings="rows"), r"write mappings=\['rows'\]"),
+    "variables for lists": (
+        lambda f: export_graph(pt.fvector("x"), pt.fvector("y")),
+        r"inputs is a TensorVariable: write export_graph\(\[x\], \[y\]\)",
+    ),
+    "a number for a model": (lambda f: explain(3), "a model is a ModelProto or the path of a file"),
+    "an opset that is none": (lambda f: export(f, opset="18"), "it must be a whole number"),
+}
+
+
+@pytest.mark.parametrize("which", WRONG_KINDS)
+def test_arguments_of_the_wrong_kind(which: str) -> None:
+    call, says = WRONG_KINDS[which]
+    x = pt.fvector("x")
+    with pytest.raises(InvalidRequest, match=says):
+        call(function([x], x * 2))

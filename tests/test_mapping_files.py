@@ -131,6 +131,21 @@ MISTAKES = {
         "- {family: Some, op: a:B, rows: {Exp: Exp(x)}}",
         r"rows.yaml:1: op",
     ),
+    "class with a dot": (
+        "- {op: pytensor.tensor.special.Softmax, summary: Something., inputs: [x], onnx: Exp(x)}",
+        r"'pytensor.tensor.special.Softmax' names no class: write module:Class, such as",
+    ),
+    "attribute that the body gives already": (
+        """
+        - op: a:B
+          summary: Something.
+          inputs: [x]
+          onnx: Softmax(x, axis=axis)
+          attributes:
+            axiss: {to: axis}
+        """,
+        r"attributes/axiss: the body gives Softmax its axis by itself: drop `to: axis`",
+    ),
     "definition that calls itself": (
         "- {define: f(x), summary: Something., onnx: 'f(Exp(x))'}",
         r"rows.yaml:1: f calls itself: go along a vector with a list comprehension or a fold",

@@ -13,7 +13,7 @@ import pytensor.tensor as pt
 import pytest
 from helpers import RAW, assert_same, run_model
 
-from onnx_mapper import Refused, export, export_graph
+from onnx_mapper import InvalidRequest, Refused, export, export_graph
 
 pm = pytest.importorskip("pymc", reason="no PyMC goes with this PyTensor")
 RNG = np.random.default_rng(8)
@@ -189,3 +189,33 @@ def test_a_basis_of_splines_is_refused_unless_it_is_constant(
     assert [weight.dims for weight in model.graph.initializer if len(weight.dims) == 2] == [[3, 3]]
     array = np.array([0.3, -1.2, 2.0])
     assert_same(run_model(model, array), [np.vander(points, 3) @ array], 1e-12)
+
+
+def test_what_pymc_compiles_holds_a_function() -> None:
+    with pm.Model() as model:
+        pm.Normal("a", 0, 1)
+    point = model.compile_logp()
+    for held, inner in (
+        (point, point.f),
+        (model.logp_dlogp_function(ravel_inputs=True), None),
+    ):
+        function = inner or held._pytensor_function
+        array = np.array([0.3]) if inner is None else np.array(0.3)
+        results = function(array)
+        expected = results if isinstance(results, list) else [results]
+        assert_same(run_model(export(held), array), expected, 1e-12)
+    with pytest.raises(InvalidRequest, match=r"give model\.compile_logp\(\), or call export_graph"):
+        export(model)
+
+
+def test_the_gradient_of_convolutions_with_a_kernel_each() -> None:
+    """PyTensor gives each signal of a batch its flag, full or valid; all are the same."""
+    alpha = pt.tensor("alpha", shape=(2,), dtype="float32")
+    kernel = alpha[:, None] ** np.arange(4, dtype="float32")
+    spend = RNG.random((2, 12)).astype("float32")
+    carried = pt.signal.convolve1d(pt.as_tensor(spend), kernel, mode="full")[:, :12]
+    weights = np.arange(12, dtype="float32")
+    gradient = pytensor.grad((carried * weights).sum(), alpha)
+    array = np.array([0.3, 0.6], dtype="float32")
+    expected = pytensor.function([alpha], gradient, mode="FAST_COMPILE")(array)
+    assert_same(run_model(export_graph([alpha], [gradient]), array), [expected], 1e-4)

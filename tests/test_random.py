@@ -188,3 +188,16 @@ def test_noise_has_the_sizes_of_what_is_drawn_for() -> None:
         ["batch"],
         ["batch", "feature"],
     ]
+
+
+def test_a_single_trial_and_an_order() -> None:
+    """Dropout by binomial(1, p), and a permutation: both follow uniform noise."""
+    p, x = pt.dvector("p"), pt.dmatrix("x")
+    kept = pt.random.binomial(1, p)
+    model = export_graph([p], [kept], random="input")
+    array, noise = np.array([0.2, 0.9, 0.5]), np.array([0.75, 0.15, 0.4])
+    assert [int(n) for n in run_model(model, array, noise)[0]] == [0, 1, 0]
+    model = export_graph([x], [pt.random.permutation(x)], random="input")
+    rows = np.arange(6.0).reshape(3, 2)
+    (found,) = run_model(model, rows, noise)
+    np.testing.assert_array_equal(found, rows[np.argsort(-noise)])

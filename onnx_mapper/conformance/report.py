@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,17 @@ def reproduction(item: Item, outcome: Outcome) -> str:
     if outcome.feed is not None:
         lines += ["  inputs:", *(f"    {line}" for line in _arrays(outcome.feed))]
     lines.append(f"  versions: {versions()}")
-    lines.append(f'  again: onnx-mapper test {item.row.place.file} -k "{item.id}"')
+    lines.append(f'  again: onnx-mapper test {_file_of(item)}-k "{item.id}"')
     return "\n".join(lines)
+
+
+def _file_of(item: Item) -> str:
+    """Return the file that a command must name to test an item: none for the package's own."""
+    if item.row.shipped or item.row.file is None:
+        return ""
+    path = item.row.file.resolve()
+    here = Path.cwd()
+    return f"{shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))} "
 
 
 def _printed(outputs: Sequence[Any]) -> list[str]:

@@ -594,7 +594,11 @@ class _Compiler:
         if name[0].isupper():
             return self._node_call(node, name, arguments, keywords, outputs)
         if keywords:
-            raise self.refuse(node, f"{name} takes no keywords; keywords are ONNX attributes")
+            raise self.refuse(
+                node,
+                f"{name} takes no keywords: they are attributes of ONNX's operators, which are "
+                f"written with a capital, such as {name.capitalize()}",
+            )
         return self._function_call(name, arguments)
 
     def _node_call(

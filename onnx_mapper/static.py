@@ -186,7 +186,10 @@ def describe(value: Any) -> str:
         return f"{value.what} (unknown at export)"
     if hasattr(value, "dtype") and hasattr(value, "name"):
         return f"the tensor {value.name!r}"
-    if value is None or isinstance(value, bool | int | float | str | Vector):
+    if isinstance(value, Vector):
+        items = [describe(item) for item in value[:5]]
+        return f"[{', '.join([*items, '…'] if len(value) > 5 else items)}]"
+    if value is None or isinstance(value, bool | int | float | str):
         text = repr(value)
         return text if len(text) <= 60 else text[:57] + "..."
     return f"a {type(value).__name__}"

@@ -21,6 +21,7 @@ from onnx_mapper.static import (
     Vector,
     arithmetic,
     as_static,
+    describe,
     leaves,
 )
 from onnx_mapper.value import OpenSize, TensorType, Value, dimensions
@@ -35,13 +36,13 @@ QUESTIONS = frozenset({
 
 def _typed(value: Any) -> Value | TensorType:
     if not isinstance(value, Value | TensorType):
-        raise TypeError(f"takes a tensor, not {value!r}")
+        raise TypeError(f"takes a tensor, not {describe(value)}")
     return value
 
 
 def _vector(value: Any) -> Vector:
     if not isinstance(value, Vector):
-        raise TypeError(f"takes a vector, not {value!r}")
+        raise TypeError(f"takes a vector, not {describe(value)}")
     return value
 
 

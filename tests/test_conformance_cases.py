@@ -249,7 +249,7 @@ def test_reproduction_holds_graph_inputs_versions_and_command(tmp_path):
     story = result_of(items[0], tested.table).story
     for part in ("Sign [id", "inputs:", "x = np.array(", "versions: onnx-mapper", "onnxruntime"):
         assert part in story
-    assert f'onnx-mapper test rows.yaml -k "{items[0].id}"' in story
+    assert f'onnx-mapper test {tmp_path / "rows.yaml"} -k "{items[0].id}"' in story
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,16 @@ def test_errors_of_folds(text: str, says: str) -> None:
         evaluate(text)
 
 
+def test_errors_name_what_is_there_and_no_internals() -> None:
+    x = Value("x", "float64", (3, 4))
+    with pytest.raises(RowError, match=r"ranks: takes a vector, not the tensor 'x' \(in"):
+        evaluate("ranks(x)", x=x)
+    with pytest.raises(RowError, match=r"can't be indexed|\[the tensor 'x', 2\]"):
+        evaluate("[x, 2] < 3", x=x)
+    with pytest.raises(RowError, match="written with a capital, such as Softmax"):
+        evaluate("softmax(x, axis=1)", x=x)
+
+
 HOSTILE = {
     "import": "__import__('os').system('true')",
     "dunder attribute": "().__class__.__bases__",

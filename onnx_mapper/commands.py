@@ -21,7 +21,7 @@ from onnx_mapper.fit import installed_class, module_to_import
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.report import table
 from onnx_mapper.table import load_table
-from onnx_mapper.user_code import import_ops, load_function
+from onnx_mapper.user_code import add_import_option, import_ops, load_function
 from onnx_mapper.verify import verify
 
 _FUNCTION_HELP = "a compiled function, as module:name or file.py:name"
@@ -61,14 +61,7 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="tell where rows and the installed PyTensor disagree; the exit status is 1 if they do",
     )
-    parser.add_argument(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="import this module (or file.py) first: it defines Ops that rows are about",
-    )
+    add_import_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_mappings(parser)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import importlib.util
 import sys
@@ -46,6 +47,18 @@ def import_ops(names: list[str]) -> None:
     """
     for name in names:
         _named.add(import_module(name).__name__)
+
+
+def add_import_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names modules for `import_ops`."""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import this module (or file.py) first: it defines Ops that the rows are about",
+    )
 
 
 def is_named(module_name: str) -> bool:

@@ -18,7 +18,7 @@ from onnx_mapper.conformance.select import selector
 from onnx_mapper.conformance.tables import Subject, find_subject
 from onnx_mapper.finish import check_target
 from onnx_mapper.fit import why_inactive
-from onnx_mapper.user_code import import_ops
+from onnx_mapper.user_code import add_import_option, import_ops
 
 MOST_REPRODUCTIONS = 5
 
@@ -34,14 +34,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "paths", nargs="*", metavar="FOLDER", help="folders or files of rows; default: all shipped"
     )
     parser.add_argument("-k", metavar="EXPR", default="", help="only items whose id matches")
-    parser.add_argument(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="import this module (or file.py) first: it defines Ops that the rows are about",
-    )
+    add_import_option(parser)
     parser.add_argument("--full", action="store_true", help="whole grids, not samples of them")
     parser.add_argument("--mutants", action="store_true", help="also lie about the rows")
     parser.add_argument(

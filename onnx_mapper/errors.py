@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True, order=True)
@@ -62,6 +65,19 @@ class RowError(MapperError):
         self.place = place
         self.problem = problem
         super().__init__(f"{place}: {problem}")
+
+
+@contextmanager
+def told_with_folder(file: Path | None) -> Iterator[None]:
+    """Tell errors of a user's file by its whole path, from here if it is below; None changes none."""
+    try:
+        yield
+    except RowError as error:
+        if file is None or error.place.file != file.name:
+            raise
+        path, here = file.resolve(), Path.cwd()
+        shown = path.relative_to(here) if path.is_relative_to(here) else path
+        raise RowError(replace(error.place, file=str(shown)), error.problem) from None
 
 
 class RefusedHere(MapperError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_mapper import strict_yaml
-from onnx_mapper.errors import Place, RowError
+from onnx_mapper.errors import Place, RowError, told_with_folder
 from onnx_mapper.formula import (
     Definition,
     Formula,
@@ -51,7 +51,8 @@ def read_mapping_file(path: Path, shipped: bool = False) -> MappingFile:
     Raises:
         RowError: At the first thing in it that is wrong, with file, line and path.
     """
-    file = read_document(strict_yaml.read(path))
+    with told_with_folder(None if shipped else path):
+        file = read_document(strict_yaml.read(path))
     rows = (replace(row, shipped=shipped, file=path) for row in file.rows)
     return replace(file, rows=tuple(rows))
 

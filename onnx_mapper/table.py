@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_mapper import vocabulary
-from onnx_mapper.errors import InvalidRequest, RowError
+from onnx_mapper.errors import InvalidRequest, RowError, told_with_folder
 from onnx_mapper.formula import Definition, Language
 from onnx_mapper.op_classes import class_path, find_class
 from onnx_mapper.resources import folder
@@ -183,7 +183,8 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
     for definition in definitions.values():
         check_definition(definition, language)
     for row in fresh:
-        check_row(row, language)
+        with told_with_folder(None if row.shipped else row.file):
+            check_row(row, language)
     used = {id(row) for rows in by_class.values() for row in rows}
     return Table(tuple(row for row in fresh if id(row) in used), by_class, language)
 

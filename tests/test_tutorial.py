@@ -97,5 +97,5 @@ def test_a_class_that_its_module_lacks(op: str, says: str, folder: Path) -> None
     from onnx_mapper.user_code import import_ops
 
     import_ops(["my_ops"])
-    with pytest.raises(MapperError, match=rf"^wrap\.yaml:1: op: .*{says}"):
+    with pytest.raises(MapperError, match=rf"^rows/wrap\.yaml:1: op: .*{says}"):
         find_subject(["rows"])

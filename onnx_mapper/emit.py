@@ -391,13 +391,8 @@ class GraphBuilder:
         empty = None if any(subgraphs(node)) else empty_results(types, node.output)
         if empty is not None:
             results = tuple(self.constant(array) for array in empty)
-        elif (
-            given
-            and not any(subgraphs(node))
-            and all(value.foldable for value in given.values())
-            and worth_folding(types, {n: v.known for n, v in given.items() if v.known is not None})
-        ):
-            results = self._fold(node, given)
+        elif (folded := self._folded_results(node, given, types)) is not None:
+            results = folded
         else:
             results = self._append(op_type, node, types)
             self._makers.update((r.name, (node, tuple(inputs))) for r in results)
@@ -446,10 +441,17 @@ class GraphBuilder:
             found = self._types[value.name] = self._sizes.type_proto(value)
         return found
 
-    def _fold(self, node: NodeProto, given: Mapping[str, Value]) -> tuple[Value, ...]:
+    def _folded_results(
+        self, node: NodeProto, given: Mapping[str, Value], types: Mapping[str, TypeProto]
+    ) -> tuple[Value, ...] | None:
+        """Return what a node of constants gives; None for others, and where it can't be computed."""
+        if not given or any(subgraphs(node)) or not all(v.foldable for v in given.values()):
+            return None
         arrays = {name: value.known for name, value in given.items() if value.known is not None}
+        if not worth_folding(types, arrays):
+            return None
         results = compute_node(node, arrays, self.empty_model())
-        return tuple(self.constant(array) for array in results)
+        return None if results is None else tuple(self.constant(array) for array in results)
 
     def _append(
         self, op_type: str, node: NodeProto, types: Mapping[str, TypeProto]

@@ -20,6 +20,7 @@ from onnx_mapper.value import Array
 MOST_SIZES_TRIED = 200
 MOST_SIZES_USED = 3
 MOST_ATTEMPTS = 60
+MOST_ELEMENTS_OF_FURTHER_SIZES = 20_000
 SEED = 20260103
 
 Sizes = Mapping[tuple[int, int], int]
@@ -51,12 +52,17 @@ def trials(captured: Any, evaluate: Evaluate) -> list[Trial]:
     """
     failure: Exception | None = None
     found: list[Trial] = []
+    kinds: list[int] = []
     for sizes in itertools.islice(_sizes(captured), MOST_SIZES_TRIED):
         maker = _Maker(captured, sizes)
+        if found and maker.elements > MOST_ELEMENTS_OF_FURTHER_SIZES:
+            continue
         try:
-            found.append(_best(maker, evaluate))
+            trial, kinds = _best(maker, evaluate, kinds)
         except _NoneFits as error:
             failure = failure or error.first
+        else:
+            found.append(trial)
         if len(found) == MOST_SIZES_USED or (found and not sizes):
             break
     if not found:
@@ -73,8 +79,14 @@ class _NoneFits(Exception):
         self.first = first
 
 
-def _best(maker: _Maker, evaluate: Evaluate) -> Trial:
-    """Choose a kind of numbers for each input: one for all first, then one by one."""
+def _best(maker: _Maker, evaluate: Evaluate, known: Sequence[int]) -> tuple[Trial, list[int]]:
+    """Choose a kind of numbers for each input: one for all first, then one by one.
+
+    Args:
+        maker: Makes the inputs.
+        evaluate: What PyTensor makes of them.
+        known: The kinds that were best for other sizes: these are kept where they fit.
+    """
     failure: Exception | None = None
     best: Trial | None = None
     best_score = -1.0
@@ -96,6 +108,10 @@ def _best(maker: _Maker, evaluate: Evaluate) -> Trial:
         if score > best_score:
             best, best_score, best_kinds = trial, score, list(kinds)
 
+    if known:
+        attempt([min(kind, len(kinds) - 1) for kind, kinds in zip(known, maker.kinds, strict=True)])
+        if best is not None:
+            return best, best_kinds
     for kind in range(maker.most_kinds):
         attempt([min(kind, len(kinds) - 1) for kinds in maker.kinds])
         if best_score >= 1:
@@ -111,7 +127,7 @@ def _best(maker: _Maker, evaluate: Evaluate) -> Trial:
             break
     if best is None:
         raise _NoneFits(failure)
-    return best
+    return best, best_kinds
 
 
 def telling(outputs: Sequence[Array]) -> float:
@@ -152,6 +168,7 @@ class _Maker:
             for t, shape in zip(self._types, self._shapes, strict=True)
         ]
         self.count = len(self.kinds)
+        self.elements = sum(int(np.prod(shape)) for shape in self._shapes)
         self.most_kinds = max((len(kinds) for kinds in self.kinds), default=1)
 
     def inputs(self, chosen: Sequence[int]) -> list[Array]:

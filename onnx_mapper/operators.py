@@ -137,6 +137,14 @@ def attributes_of(op_type: str) -> frozenset[str]:
 
 
 @cache
+def required_attributes(op_type: str) -> frozenset[str]:
+    """Return the attributes without which an operator is no node, at any supported opset."""
+    schemas = [schema_of(op_type, opset) for opset in opsets_of(op_type)]
+    required = [{n for n, a in schema.attributes.items() if a.required} for schema in schemas]
+    return frozenset(set.intersection(*required)) if required else frozenset()
+
+
+@cache
 def opsets_of(op_type: str) -> tuple[int, ...]:
     """Return the supported opsets that have an operator; none for a name that ONNX lacks."""
     found = []

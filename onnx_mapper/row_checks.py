@@ -11,15 +11,26 @@ from pytensor.graph.op import Op
 
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.fit import fit_of, installed_class, misspelt, unread_problem
-from onnx_mapper.formula import Definition, Formula, Language, Statement
+from onnx_mapper.formula import Definition, Formula, Language, Statement, call_spot
 from onnx_mapper.hooks import HOOKS
 from onnx_mapper.op_classes import props_of
-from onnx_mapper.operators import all_operators, attribute_kind, attributes_of, opsets_of, schema_of
+from onnx_mapper.operators import (
+    all_operators,
+    attribute_kind,
+    attributes_of,
+    opsets_of,
+    required_attributes,
+    schema_of,
+)
 from onnx_mapper.opsets import OPSETS
 from onnx_mapper.rows import ALWAYS_IN_SCOPE, HookCall, Rewrite, Row, To, formulas_of
 from onnx_mapper.static import DTYPES
+from onnx_mapper.vocabulary import ARGUMENTS_OF_QUESTIONS
 
 _GUARDS = frozenset({"opset", "runs"})
+
+Given = frozenset[tuple[tuple[str, int], str]]
+"""Which calls of a row's body get which attributes from its `to:` verbs."""
 
 
 def check_row(row: Row, language: Language) -> None:
@@ -38,10 +49,15 @@ def check_row(row: Row, language: Language) -> None:
     in_scope |= {attribute.name for attribute in row.attributes} | set(props_of(found))
     in_scope |= {name for name, _ in row.let}
     open_names = row.shipped or found is None
+    given = frozenset(
+        (attribute.verb.spot, attribute.verb.target)
+        for attribute in row.attributes
+        if isinstance(attribute.verb, To)
+    )
     for formula in formulas_of(row):
         extra = {"result"} if formula is row.finish else set()
-        _check_formula(formula, frozenset(in_scope | extra), language, open_names)
-    _check_body(row.body, frozenset(in_scope), language, open_names)
+        _check_formula(formula, frozenset(in_scope | extra), language, open_names, given)
+    _check_body(row.body, frozenset(in_scope), language, open_names, given)
     for attribute in row.attributes:
         for call in _hook_calls(attribute.verb):
             if call.name not in HOOKS:
@@ -91,16 +107,24 @@ def _called(definition: Definition, language: Language) -> list[str]:
 
 
 def _check_body(
-    body: tuple[Statement, ...], in_scope: frozenset[str], language: Language, open_names: bool
+    body: tuple[Statement, ...],
+    in_scope: frozenset[str],
+    language: Language,
+    open_names: bool,
+    given: Given = frozenset(),
 ) -> None:
     names = set(in_scope)
     for statement in body:
-        _check_formula(statement.formula, frozenset(names), language, open_names)
+        _check_formula(statement.formula, frozenset(names), language, open_names, given)
         names.update(statement.targets)
 
 
 def _check_formula(
-    formula: Formula, in_scope: frozenset[str], language: Language, open_names: bool
+    formula: Formula,
+    in_scope: frozenset[str],
+    language: Language,
+    open_names: bool,
+    given: Given = frozenset(),
 ) -> None:
     for name in sorted(formula.names):
         if name not in in_scope and name not in language.constants and not open_names:
@@ -112,8 +136,20 @@ def _check_formula(
         name = call.func.id  # type: ignore[attr-defined]
         if name[0].isupper():
             _check_node(formula.place, call, name, guarded)
+            _check_required(formula.place, call, name, given)
         else:
             _check_function(formula.place, call, name, language)
+
+
+def _check_required(place: Place, call: ast.Call, op_type: str, given: Given) -> None:
+    """Check that a node has what it can't be without, from its keywords or from `to:` verbs."""
+    spot = call_spot(place, call)
+    has = {k.arg for k in call.keywords} | {target for at, target in given if at == spot}
+    missing = sorted(required_attributes(op_type) - has)
+    if missing:
+        raise RowError(
+            place, f"column {call.col_offset + 1}: {op_type} needs the attribute {missing[0]!r}"
+        )
 
 
 def _calls(tree: ast.AST, guarded: bool) -> Iterator[tuple[ast.Call, bool]]:
@@ -193,8 +229,17 @@ def _check_function(place: Place, call: ast.Call, name: str, language: Language)
     if any(isinstance(argument, ast.Starred) for argument in call.args):
         return
     count = len(call.args)
-    if name == "made_by":
-        _check_made_by(place, call, column)
+    fewest, most = ARGUMENTS_OF_QUESTIONS.get(name, (count, count))
+    if not fewest <= count <= most:
+        taken = str(fewest) if fewest == most else f"{fewest} or more"
+        raise RowError(place, f"{column}: {name} takes {taken} arguments, not {count}")
+    if name in ("runs", "made_by"):
+        _check_operator(place, call.args[0 if name == "runs" else 1], column)
+    if name == "constant" and isinstance(call.args[1], ast.Constant):
+        dtype = call.args[1].value
+        if dtype not in DTYPES:
+            near = _nearest(str(dtype), DTYPES)
+            raise RowError(place, f"{column}: {dtype!r} is no dtype; did you mean {near}?")
     if name in language.definitions:
         expected = len(language.definitions[name].parameters)
         if count != expected:
@@ -206,14 +251,11 @@ def _check_function(place: Place, call: ast.Call, name: str, language: Language)
             raise RowError(place, f"{column}: {name}: {error}") from None
 
 
-def _check_made_by(place: Place, call: ast.Call, column: str) -> None:
-    if len(call.args) < 2:
-        raise RowError(place, f"{column}: made_by takes a tensor and an operator's name")
-    operator = call.args[1]
-    if isinstance(operator, ast.Constant) and operator.value not in all_operators():
-        near = _nearest(str(operator.value), all_operators())
+def _check_operator(place: Place, argument: ast.expr, column: str) -> None:
+    if isinstance(argument, ast.Constant) and argument.value not in all_operators():
+        near = _nearest(str(argument.value), all_operators())
         raise RowError(
-            place, f"{column}: {operator.value!r} is no ONNX operator; did you mean {near}?"
+            place, f"{column}: {argument.value!r} is no ONNX operator; did you mean {near}?"
         )
 
 
@@ -221,7 +263,7 @@ def _nearest(name: str, names: tuple[str, ...]) -> str:
     import difflib
 
     close = difflib.get_close_matches(name, names, 3, 0.5)
-    return " or ".join(close) or f"one of {len(names)} operators on onnx.ai"
+    return " or ".join(close) or f"one of {len(names)} that there are"
 
 
 def _hook_calls(verb: Any) -> Iterator[HookCall]:

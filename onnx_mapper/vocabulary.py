@@ -28,10 +28,15 @@ from onnx_mapper.value import OpenSize, TensorType, Value, dimensions
 
 CONSTANTS: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e}
 
-QUESTIONS = frozenset({
-    "runs", "constant", "like", "inner", "excess", "noise", "applied", "repeated", "takes_batches",
-    "made_by",
-})  # fmt: skip
+MANY = 10_000
+ARGUMENTS_OF_QUESTIONS = {
+    "runs": (1, MANY), "constant": (2, 2), "like": (2, 2), "made_by": (2, MANY),
+    "inner": (1, MANY), "excess": (2, 2), "noise": (3, 3), "applied": (3, 3), "repeated": (3, 3),
+    "takes_batches": (1, 1),
+}  # fmt: skip
+"""The fewest and the most arguments of what the model under construction, or the engine, answers."""
+
+QUESTIONS = frozenset(ARGUMENTS_OF_QUESTIONS)
 
 
 def _typed(value: Any) -> Value | TensorType:

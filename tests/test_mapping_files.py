@@ -68,7 +68,7 @@ MISTAKES = {
     ),
     "maker without an operator": (
         "- {op: a:B, summary: Something., inputs: [x], let: {m: made_by(x)}, onnx: Exp(x)}",
-        r"made_by takes a tensor and an operator's name",
+        r"made_by takes 2 or more arguments, not 1",
     ),
     "maker that is no operator": (
         "- {op: a:B, summary: Something., inputs: [x], let: {m: \"made_by(x, 'Expp')\"}, onnx: Exp(x)}",
@@ -145,6 +145,26 @@ MISTAKES = {
             axiss: {to: axis}
         """,
         r"attributes/axiss: the body gives Softmax its axis by itself: drop `to: axis`",
+    ),
+    "operator without a required attribute": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: 'Add(Cast(x), x)'}",
+        r"rows.yaml:1: onnx: column 5: Cast needs the attribute 'to'",
+    ),
+    "question without arguments": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: 'x if runs() else Exp(x)'}",
+        r"rows.yaml:1: onnx: column 6: runs takes 1 or more arguments, not 0",
+    ),
+    "question about no operator": (
+        """- {op: a:B, summary: Something., inputs: [x], onnx: "x if runs('Expp', x) else Exp(x)"}""",
+        r"column 6: 'Expp' is no ONNX operator; did you mean Exp",
+    ),
+    "constant without a dtype": (
+        "- {op: a:B, summary: Something., inputs: [x], onnx: 'Add(x, constant(2))'}",
+        r"column 8: constant takes 2 arguments, not 1",
+    ),
+    "constant of no dtype": (
+        """- {op: a:B, summary: Something., inputs: [x], onnx: "Add(x, constant(2, 'float46'))"}""",
+        r"column 8: 'float46' is no dtype; did you mean float64",
     ),
     "definition that calls itself": (
         "- {define: f(x), summary: Something., onnx: 'f(Exp(x))'}",

@@ -266,8 +266,10 @@ class GraphBuilder:
             numbers, dtype = arguments
             return self.literal(numbers, dtype)
         if function == "like":
-            value, other = arguments
-            return self._like(value, other)
+            for argument in arguments:
+                if not isinstance(argument, Value):
+                    raise StaticError(f"like takes tensors, not {describe(argument)}")
+            return self._like(*arguments)
         if function == "made_by":
             return self._made_by(*arguments)
         op_type, *tensors = arguments
@@ -276,6 +278,8 @@ class GraphBuilder:
         schema = schema_of(op_type, self.opset)
         bindings = {}
         for position, tensor in enumerate(tensors):
+            if not isinstance(tensor, Value) and tensor not in DTYPES:
+                raise StaticError(f"runs takes tensors and dtypes, not {describe(tensor)}")
             variable = formal(schema, position)[0]
             bindings[variable] = tensor if isinstance(tensor, str) else tensor.dtype
         return self._runs(op_type, schema, bindings)

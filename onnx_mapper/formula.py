@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from onnx_mapper.errors import Place, RowError
+from onnx_mapper.errors import MapperError, Place, RowError
 from onnx_mapper.nodes import Nodes
 from onnx_mapper.static import (
     LONGEST_VECTOR,
@@ -174,6 +174,11 @@ class Formula:
             raise RowError(
                 self.place, "the formula's definitions call each other too deeply"
             ) from None
+        except MapperError:
+            raise
+        except Exception as error:  # of whatever a wrong row makes fail: its author is told where
+            told = f"{type(error).__name__}: {error}"
+            raise RowError(self.place, f"{told} (in {shortened(self.text)})") from error
 
 
 @dataclass(frozen=True)

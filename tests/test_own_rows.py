@@ -143,3 +143,35 @@ def test_own_definitions_can_not_change_what_the_packages_rows_mean(
     write(tmp_path, ROW + own)
     with pytest.raises(RowError, match=r"log1p is defined at elemwise.yaml:\d+ too: rename one"):
         export(swish, mappings=[tmp_path])
+
+
+WRONG_BODIES = {
+    "Exp(x, outputs='a')": "TypeError: 'str' object",
+    "like(x, 3)": "like takes tensors, not 3",
+    "x if runs('Exp', 3) else Exp(x)": "runs takes tensors and dtypes, not 3",
+    "x if runs('Exp', 'float46') else Exp(x)": "runs takes tensors and dtypes, not 'float46'",
+    "applied(x, x, x)": "TypeError: slice indices",
+    "dims(x)[9]": r"\[9\]: .*out of range",
+    "Reshape(x, 'a')": "'a' does not fit int64",
+    "constant([[1], [1, 2]], 'float32')": "is no tensor",
+    "'text'": "the result is no tensor",
+    "1 / 0": "division by zero",
+}
+
+
+@pytest.mark.parametrize("body", WRONG_BODIES)
+def test_a_wrong_body_is_told_by_its_line(body: str, swish: Any, tmp_path: Path) -> None:
+    """Whatever it makes fail: with the file, the line of the statement, and what is wrong."""
+    text = f"""
+- op: {__name__}:Swish
+  summary: A smooth ReLU.
+  inputs: [x]
+  attributes: {{beta: {{ignore: It is only a test.}}}}
+  onnx:
+    - y = Exp(x)
+    - >-
+      {body}
+"""
+    write(tmp_path, text)
+    with pytest.raises((Refused, RowError), match=rf"my_rows\.yaml:\d.*{WRONG_BODIES[body]}"):
+        export(swish, mappings=[tmp_path])

@@ -278,7 +278,7 @@ class GraphBuilder:
         schema = schema_of(op_type, self.opset)
         bindings = {}
         for position, tensor in enumerate(tensors):
-            if not isinstance(tensor, Value) and tensor not in DTYPES:
+            if not isinstance(tensor, Value | TensorType) and tensor not in DTYPES:
                 raise StaticError(f"runs takes tensors and dtypes, not {describe(tensor)}")
             variable = formal(schema, position)[0]
             bindings[variable] = tensor if isinstance(tensor, str) else tensor.dtype

@@ -251,6 +251,7 @@ class _Reader:
         if not row.body:
             raise RowError(place, "`to` needs a body: write `onnx:`")
         found: list[str] = []
+        having: list[str] = []
         for statement in reversed(row.body):
             for call in node_calls(statement.formula.tree):
                 op_type = call.func.id  # type: ignore[attr-defined]
@@ -259,12 +260,14 @@ class _Reader:
                 if target in attributes and target not in given:
                     return call_spot(statement.formula.place, call)
                 if target in attributes:
-                    raise RowError(
-                        place,
-                        f"the body gives {op_type} its {target} by itself: drop `to: {target}`, or "
-                        f"{target} there",
-                    )
+                    having.append(op_type)
                 found.append(f"{op_type}; it has: {', '.join(sorted(attributes)) or 'none'}")
+        if having:
+            raise RowError(
+                place,
+                f"the body gives {having[0]} its {target} by itself: drop `to: {target}`, or "
+                f"{target} there",
+            )
         listed = "; nor of ".join(dict.fromkeys(found)) or "a node: the body makes none"
         raise RowError(place, f"{target!r} is no attribute of {listed}")
 

@@ -145,6 +145,24 @@ def test_own_definitions_can_not_change_what_the_packages_rows_mean(
         export(swish, mappings=[tmp_path])
 
 
+def test_an_attribute_goes_to_an_inner_call_where_the_outer_one_has_its_own(tmp_path: Path) -> None:
+    """The outermost call that has it and isn't given it, as docs/rows.md says."""
+    write(
+        tmp_path,
+        f"""
+- op: {__name__}:Swish
+  summary: Nothing useful.
+  inputs: [x]
+  attributes: {{beta: {{to: axis, value: integer(beta)}}}}
+  onnx: Softmax(Softmax(x), axis=0)
+""",
+    )
+    x = pt.fmatrix("x")
+    model = export(pytensor.function([x], Swish(1.0)(x), mode=RAW), mappings=[tmp_path])
+    axes = [node.attribute[0].i for node in model.graph.node]
+    assert axes == [1, 0]
+
+
 WRONG_BODIES = {
     "Exp(x, outputs='a')": "TypeError: 'str' object",
     "like(x, 3)": "like takes tensors, not 3",

@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,12 @@ from typing import Any
 import numpy as np
 
 from onnx_mapper.drift import find_drift
-from onnx_mapper.errors import DriftWarning, InvalidRequest, Mismatch, PrecisionWarning
+from onnx_mapper.errors import (
+    DriftWarning,
+    InvalidRequest,
+    PrecisionWarning,
+    VerificationWarning,
+)
 from onnx_mapper.explain import check, explain
 from onnx_mapper.export import export
 from onnx_mapper.fingerprints import releases_like
@@ -37,12 +44,7 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "export", "write a function's ONNX model", _export)
     parser.add_argument("function", help=_FUNCTION_HELP)
     parser.add_argument("model", help="the file to write")
-    parser.add_argument("--dtype", choices=("keep", "float32"), default="keep")
-    parser.add_argument(
-        "--wide", choices=("refuse", "ok"), default="refuse", help="float64 inside a float32 model"
-    )
     parser.add_argument("--verify", action="store_true", help="compare it with PyTensor first")
-    parser.add_argument("--strict", action="store_true", help="refuse what needs a warning")
     _add_options(parser)
     parser = _command(commands, "explain", "tell which op and row made each node", _explain)
     parser.add_argument("model", help="an exported model")
@@ -76,6 +78,11 @@ def _command(
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="the ONNX opset")
+    parser.add_argument("--dtype", choices=("keep", "float32"), default="keep")
+    parser.add_argument(
+        "--wide", choices=("refuse", "ok"), default="refuse", help="float64 inside a float32 model"
+    )
+    parser.add_argument("--strict", action="store_true", help="refuse what needs a warning")
     parser.add_argument("--json", action="store_true", help="print JSON")
     _add_mappings(parser)
 
@@ -88,7 +95,12 @@ def _add_mappings(parser: argparse.ArgumentParser) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     found = check(
-        load_function(arguments.function), opset=arguments.opset, mappings=arguments.mappings
+        load_function(arguments.function),
+        opset=arguments.opset,
+        dtype=arguments.dtype,
+        mappings=arguments.mappings,
+        wide=arguments.wide,
+        strict=arguments.strict,
     )
     if arguments.json:
         _print_json([asdict(refusal) for refusal in found.refusals])
@@ -99,9 +111,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     function = load_function(arguments.function)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PrecisionWarning)
-        warnings.simplefilter("always", DriftWarning)
+    notes: list[str] = []
+    with _warnings_in(notes):
         model = export(
             function,
             arguments.model,
@@ -112,8 +123,6 @@ def _export(arguments: argparse.Namespace) -> int:
             strict=arguments.strict,
             verify=arguments.verify,
         )
-    told = (PrecisionWarning, DriftWarning)
-    notes = [str(w.message) for w in caught if issubclass(w.category, told)]
     size = Path(arguments.model).stat().st_size
     if arguments.json:
         _print_json(
@@ -127,8 +136,7 @@ def _export(arguments: argparse.Namespace) -> int:
             }
         )
         return 0
-    for note in notes:
-        print(f"warning: {note}", file=sys.stderr)
+    _print_warnings(notes)
     print(f"{arguments.model}: {size:,} bytes, {len(model.graph.node)} nodes")
     return 0
 
@@ -147,7 +155,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     inputs = None
     if arguments.inputs:
         inputs = _read_inputs(arguments.inputs, function)
-    try:
+    notes: list[str] = []
+    with _warnings_in(notes):
         report = verify(
             arguments.model,
             function,
@@ -155,11 +164,25 @@ def _verify(arguments: argparse.Namespace) -> int:
             mappings=arguments.mappings,
             strict=arguments.strict,
         )
-        print(report)
-    except Mismatch as mismatch:
-        print(mismatch, file=sys.stderr)
-        return 1
+    _print_warnings(notes)
+    print(report)
     return 0
+
+
+@contextmanager
+def _warnings_in(notes: list[str]) -> Iterator[None]:
+    """Collect the texts of this package's warnings."""
+    told = (PrecisionWarning, DriftWarning, VerificationWarning)
+    with warnings.catch_warnings(record=True) as caught:
+        for category in told:
+            warnings.simplefilter("always", category)
+        yield
+    notes += [str(w.message) for w in caught if issubclass(w.category, told)]
+
+
+def _print_warnings(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
 
 
 def _read_inputs(path: str, function: Any) -> list[Any]:

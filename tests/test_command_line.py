@@ -208,3 +208,37 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert raised.value.code == 0
     assert capsys.readouterr().out == f"onnx-mapper {onnx_mapper.__version__}\n"
+
+
+def test_what_verifying_warns_of_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By `export --verify` and by `verify`, which `--strict` turns into a failure."""
+    source = tmp_path / "constant.py"
+    source.write_text(
+        "import pytensor, pytensor.tensor as pt\n"
+        "x = pt.fvector('x')\n"
+        "f = pytensor.function([x], x * 0 + 7, mode='FAST_COMPILE')\n"
+    )
+    model = str(tmp_path / "constant.onnx")
+    says = "warning: what was compared says little of the model"
+    assert main(["export", f"{source}:f", model, "--verify"]) == 0
+    assert says in capsys.readouterr().err
+    assert main(["verify", model, f"{source}:f"]) == 0
+    assert says in capsys.readouterr().err
+    assert main(["verify", model, f"{source}:f", "--strict"]) == 1
+
+
+def test_check_is_asked_about_the_export_that_is_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "wide.py"
+    source.write_text(
+        "import pytensor, pytensor.tensor as pt\n"
+        "x = pt.dvector('x')\n"
+        "f = pytensor.function([x], pt.gammaln(x), mode='FAST_COMPILE')\n"
+    )
+    assert main(["check", f"{source}:f"]) == 0
+    assert main(["check", f"{source}:f", "--dtype", "float32"]) == 1
+    assert "wide='ok'" in capsys.readouterr().out
+    assert main(["check", f"{source}:f", "--dtype", "float32", "--wide", "ok"]) == 0

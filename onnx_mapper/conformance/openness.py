@@ -79,10 +79,10 @@ def is_open_class(cls: Any) -> bool:
 
     if not (inspect.isclass(cls) and issubclass(cls, Op)):
         return False
-    if is_named(cls.__module__):
-        return True
     home = f"{cls.__module__}.{cls.__qualname__}"
-    return home.startswith(_OP_HOMES) and not home.startswith(_CLOSED_HOMES)
+    if home.startswith(_CLOSED_HOMES):
+        return False
+    return home.startswith(_OP_HOMES) or is_named(cls.__module__)
 
 
 def is_open(found: Any) -> bool:

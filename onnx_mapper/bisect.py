@@ -130,13 +130,17 @@ def _array_of(item: Any, built: Built, found: Mapping[str, Array]) -> Array | No
 def _computed(op: Any, arrays: Sequence[Any]) -> list[Any]:
     """Return what an op gives for arrays; a scalar one for each of their elements."""
     import pytensor.tensor as pt
-    from pytensor.compile.mode import Mode
     from pytensor.scalar.basic import ScalarOp
 
-    raw = Mode(linker="py", optimizer=None)  # type: ignore[arg-type]
     whole = type(pt.exp)(op) if isinstance(op, ScalarOp) else op
-    node = whole.make_node(*map(pt.constant, arrays))
-    return [result.eval(mode=raw) for result in node.outputs]
+    return _performed(whole.make_node(*map(pt.constant, arrays)), arrays)
+
+
+def _performed(node: Any, inputs: Sequence[Any]) -> list[Any]:
+    """Return what an op's own Python gives for a node's inputs, which stay as they are."""
+    storage: list[list[Any]] = [[None] for _ in node.outputs]
+    node.op.perform(node, [copy.deepcopy(value) for value in inputs], storage)
+    return [cell[0] for cell in storage]
 
 
 def _tensors_of(model: ModelProto, built: Built, feed: Mapping[str, Array]) -> dict[str, Array]:
@@ -181,11 +185,9 @@ def _evaluate(captured: Captured, arrays: Sequence[Array]) -> Iterator[tuple[Any
             values[variable] if variable in values else getattr(variable, "data", None)
             for variable in node.inputs
         ]
-        storage: list[list[Any]] = [[None] for _ in node.outputs]
         try:
-            node.op.perform(node, [copy.deepcopy(value) for value in inputs], storage)
+            results = _performed(node, inputs)
         except Exception:
             return
-        results = [cell[0] for cell in storage]
         values.update(zip(node.outputs, results, strict=True))
         yield node, results

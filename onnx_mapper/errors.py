@@ -67,6 +67,12 @@ class RowError(MapperError):
         super().__init__(f"{place}: {problem}")
 
 
+def from_here(file: Path) -> str:
+    """Return a file's path as a command would name it: from the current folder if it is below."""
+    path, here = file.resolve(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 @contextmanager
 def told_with_folder(file: Path | None) -> Iterator[None]:
     """Tell errors of a user's file by its whole path, from here if it is below; None changes none."""
@@ -75,9 +81,7 @@ def told_with_folder(file: Path | None) -> Iterator[None]:
     except RowError as error:
         if file is None or error.place.file != file.name:
             raise
-        path, here = file.resolve(), Path.cwd()
-        shown = path.relative_to(here) if path.is_relative_to(here) else path
-        raise RowError(replace(error.place, file=str(shown)), error.problem) from None
+        raise RowError(replace(error.place, file=from_here(file)), error.problem) from None
 
 
 class RefusedHere(MapperError):

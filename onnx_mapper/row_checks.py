@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytensor.graph.op import Op
@@ -71,26 +71,36 @@ def check_row(row: Row, language: Language) -> None:
 
 
 def check_definition(definition: Definition, language: Language) -> None:
-    """Check a definition's body; see `check_row`. None may call itself, also through others."""
-    way = _way_to_itself(definition, language)
-    if way is not None:
-        through = f" through {', '.join(way)}" if way else ""
-        raise RowError(
-            definition.place,
-            f"{definition.name} calls itself{through}: go along a vector with a list "
-            "comprehension or a fold, such as fold(Add(total, x), total=xs[0], x=xs[1:])",
-        )
+    """Check a definition's body; see `check_row`."""
     in_scope = frozenset(definition.parameters) | {"opset"}
     _check_body(definition.body, in_scope, language, False)
 
 
-def _way_to_itself(definition: Definition, language: Language) -> tuple[str, ...] | None:
+def check_no_recursion(language: Language) -> None:
+    """Check that no definition calls itself, also through others: lists are folded.
+
+    Raises:
+        RowError: At the first one that does, with the way back to itself.
+    """
+    calls = {d.name: _called(d, language) for d in language.definitions.values()}
+    for definition in language.definitions.values():
+        way = _way_to_itself(definition.name, calls)
+        if way is not None:
+            through = f" through {', '.join(way)}" if way else ""
+            raise RowError(
+                definition.place,
+                f"{definition.name} calls itself{through}: go along a vector with a list "
+                "comprehension or a fold, such as fold(Add(total, x), total=xs[0], x=xs[1:])",
+            )
+
+
+def _way_to_itself(start: str, calls: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
     """Return the definitions that lead from one back to itself; None where none do."""
-    ways: list[tuple[str, tuple[str, ...]]] = [(definition.name, ())]
+    ways: list[tuple[str, tuple[str, ...]]] = [(start, ())]
     seen: set[str] = set()
     for name, way in ways:
-        for called in _called(language.definitions[name], language):
-            if called == definition.name:
+        for called in calls[name]:
+            if called == start:
                 return way
             if called not in seen:
                 seen.add(called)

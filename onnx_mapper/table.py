@@ -14,7 +14,7 @@ from onnx_mapper.errors import InvalidRequest, RowError, told_with_folder
 from onnx_mapper.formula import Definition, Language
 from onnx_mapper.op_classes import class_path, find_class
 from onnx_mapper.resources import folder
-from onnx_mapper.row_checks import check_definition, check_row
+from onnx_mapper.row_checks import check_definition, check_no_recursion, check_row
 from onnx_mapper.row_reader import read_mapping_file
 from onnx_mapper.rows import MappingFile, Row
 
@@ -180,6 +180,7 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
     language = Language(
         vocabulary.FUNCTIONS, vocabulary.CONSTANTS, vocabulary.QUESTIONS, definitions
     )
+    check_no_recursion(language)
     for definition in definitions.values():
         check_definition(definition, language)
     for row in fresh:

@@ -111,10 +111,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _jobs(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} processes can't be; 0 stays in this one")
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} processes can't be; 0 stays in this one")
+    return int(text)
 
 
 def _lie(

@@ -6,13 +6,13 @@ import io
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from onnx_mapper.conformance.items import Item
 from onnx_mapper.conformance.oracle import Outcome
+from onnx_mapper.errors import from_here
 from onnx_mapper.value import Array
 
 LONGEST_ARRAY = 4000
@@ -34,9 +34,7 @@ def _file_of(item: Item) -> str:
     """Return the file that a command must name to test an item: none for the package's own."""
     if item.row.shipped or item.row.file is None:
         return ""
-    path = item.row.file.resolve()
-    here = Path.cwd()
-    return f"{shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))} "
+    return f"{shlex.quote(from_here(item.row.file))} "
 
 
 def _printed(outputs: Sequence[Any]) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytensor
+import pytest
 from onnx import ModelProto
 from pytensor.compile import SharedVariable
 from pytensor.graph.fg import FunctionGraph
@@ -16,6 +19,13 @@ from pytensor.graph.traversal import graph_inputs
 from onnx_mapper import export, export_graph
 
 RAW = pytensor.compile.mode.Mode(linker="py", optimizer=None)
+
+
+def forget_modules(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have modules imported anew in this test, and forgotten after it."""
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        del sys.modules[name]
 
 
 def run_model(model: ModelProto, *arrays: Any) -> list[np.ndarray]:

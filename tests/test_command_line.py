@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from helpers import forget_modules
 
 import onnx_mapper
 from onnx_mapper.cli import main
@@ -126,7 +127,7 @@ def test_code_of_the_users_that_fails_exits_with_3(
     code, says = USERS[which]
     (tmp_path / "mine.py").write_text(f"x = 1\n{code}\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    forget_modules(monkeypatch, "mine")
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert main(["check", "mine.py:f" if way == "file" else "mine:f"]) == 3
     told = capsys.readouterr().err

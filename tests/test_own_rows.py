@@ -14,7 +14,7 @@ from helpers import RAW, assert_same, operators, run_model
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
-from onnx_mapper import Refused, RowError, check, explain, export
+from onnx_mapper import PrecisionWarning, Refused, RowError, check, explain, export
 
 
 class Swish(Op):
@@ -73,6 +73,16 @@ def test_a_row_in_a_folder_is_all_that_it_takes(tmp_path: Path, swish: Any) -> N
 
 def test_a_single_file_works_too(tmp_path: Path, swish: Any) -> None:
     export(swish, mappings=[write(tmp_path, ROW)])
+
+
+def test_what_is_computed_in_fewer_digits_is_told_and_refused_if_strict(tmp_path: Path) -> None:
+    x = pt.dvector("x")
+    function = pytensor.function([x], Swish(1.5)(x), mode=RAW)
+    write(tmp_path, ROW.replace("Sigmoid(", "Erf("))
+    with pytest.warns(PrecisionWarning, match=r"Swish \(my_rows.yaml:2\).* no float64 kernel"):
+        export(function, mappings=[tmp_path])
+    with pytest.raises(Refused, match=r"has no float64 kernel .*strict=True"):
+        export(function, strict=True, mappings=[tmp_path])
 
 
 def test_an_attribute_without_verb_is_an_error(tmp_path: Path, swish: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers import RAW, assert_same, run_model
+from helpers import RAW, assert_same, forget_modules, run_model
 
 from onnx_mapper import InvalidRequest, Refused, export, export_graph
 
@@ -177,8 +176,7 @@ def test_a_basis_of_splines_is_refused_unless_it_is_constant(
     home.mkdir(parents=True)
     (home / "spline.py").write_text(SPLINES, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    for name in ("pymc_extras", "pymc_extras.utils", "pymc_extras.utils.spline"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    forget_modules(monkeypatch, "pymc_extras", "pymc_extras.utils", "pymc_extras.utils.spline")
     basis = importlib.import_module("pymc_extras.utils.spline").BSplineBasis(sparse=False)
     points = np.array([0.1, 0.5, 0.7])
     x = pt.tensor("x", shape=(None,))
@@ -208,14 +206,18 @@ def test_what_pymc_compiles_holds_a_function() -> None:
         export(model)
 
 
-def test_the_gradient_of_convolutions_with_a_kernel_each() -> None:
-    """PyTensor gives each signal of a batch its flag, full or valid; all are the same."""
-    alpha = pt.tensor("alpha", shape=(2,), dtype="float32")
-    kernel = alpha[:, None] ** np.arange(4, dtype="float32")
-    spend = RNG.random((2, 12)).astype("float32")
-    carried = pt.signal.convolve1d(pt.as_tensor(spend), kernel, mode="full")[:, :12]
-    weights = np.arange(12, dtype="float32")
-    gradient = pytensor.grad((carried * weights).sum(), alpha)
-    array = np.array([0.3, 0.6], dtype="float32")
-    expected = pytensor.function([alpha], gradient, mode="FAST_COMPILE")(array)
-    assert_same(run_model(export_graph([alpha], [gradient]), array), [expected], 1e-4)
+@pytest.mark.parametrize("channels", [2, None], ids=["known", "open"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-4)])
+def test_adstock_with_a_kernel_for_each_channel_and_its_gradient(
+    channels: int | None, dtype: str, tolerance: float
+) -> None:
+    """PyTensor's gradient gives each signal of a batch its flag, full or valid; all are the same."""
+    spend = pt.tensor("spend", shape=(channels, None), dtype=dtype)
+    alpha = pt.tensor("alpha", shape=(channels,), dtype=dtype)
+    kernel = alpha[:, None] ** np.arange(4, dtype=dtype)
+    carried = pt.signal.convolve1d(spend, kernel, mode="full")[:, :12]
+    gradient = pytensor.grad((carried * np.arange(12, dtype=dtype)).sum(), alpha)
+    arrays = [RNG.random((2, 12)).astype(dtype), np.array([0.3, 0.6], dtype=dtype)]
+    function = pytensor.function([spend, alpha], [carried, gradient], mode="FAST_COMPILE")
+    model = export_graph([spend, alpha], [carried, gradient])
+    assert_same(run_model(model, *arrays), function(*arrays), tolerance)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import forget_modules
 
 from onnx_mapper.cli import main
 from onnx_mapper.errors import MapperError
@@ -25,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_ops", raising=False)
+    forget_modules(monkeypatch, "my_ops")
     return tmp_path
 
 

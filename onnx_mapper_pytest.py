@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from onnx_mapper.conformance.items import Item
-    from onnx_mapper.table import Table
+    from onnx_mapper.conformance.run.items import Item
+    from onnx_mapper.rows.table import Table
 
 _ENTRY = re.compile(r"^- (op|family|define):", re.MULTILINE)
 
@@ -76,9 +76,9 @@ class RowsFile(pytest.File):
 
     def collect(self) -> Iterator[RowItem]:
         """Yield a test for each item of each row."""
-        from onnx_mapper.conformance.tables import find_subject
+        from onnx_mapper.conformance.subject import find_subject
         from onnx_mapper.errors import MapperError
-        from onnx_mapper.fit import why_inactive
+        from onnx_mapper.rows.fit import why_inactive
         from onnx_mapper.user_code import import_ops
 
         try:
@@ -105,7 +105,7 @@ class RowItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run it."""
-        from onnx_mapper.conformance.oracle import SKIPPED
+        from onnx_mapper.conformance.run.oracle import SKIPPED
         from onnx_mapper.conformance.runner import result_of
 
         result = result_of(self.item, self.table)

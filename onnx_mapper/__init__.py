@@ -1,5 +1,8 @@
 """PyTensor functions as ONNX models, by a table of rows that say what each op means."""
 
+from onnx_mapper.api import export, export_graph
+from onnx_mapper.checking.explain import Check, Explanation, check, explain
+from onnx_mapper.checking.verify import Verification, verify
 from onnx_mapper.errors import (
     DriftWarning,
     InvalidRequest,
@@ -11,9 +14,6 @@ from onnx_mapper.errors import (
     RowError,
     VerificationWarning,
 )
-from onnx_mapper.explain import Check, Explanation, check, explain
-from onnx_mapper.export import export, export_graph
-from onnx_mapper.verify import Verification, verify
 from onnx_mapper.version import VERSION as __version__  # noqa: N811
 
 __all__ = [

@@ -2,6 +2,6 @@
 
 import sys
 
-from onnx_mapper.cli import main
+from onnx_mapper.cli.main import main
 
 sys.exit(main())

@@ -14,7 +14,7 @@ import pytest
 from helpers import forget_modules
 
 import onnx_mapper
-from onnx_mapper.cli import main
+from onnx_mapper.cli.main import main
 
 PROGRAM = """
 import pytensor, pytensor.tensor as pt
@@ -199,7 +199,7 @@ def test_a_closed_pipe_and_an_interruption_end_quietly(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("onnx_mapper.commands.check", interrupt)
+    monkeypatch.setattr("onnx_mapper.cli.commands.check", interrupt)
     assert main(["check", f"{program}:good"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from onnx_mapper import vocabulary
-from onnx_mapper.conformance.case_reader import read_cases
-from onnx_mapper.conformance.items import items_of
-from onnx_mapper.conformance.oracle import FAILED, PASSED, run_item
-from onnx_mapper.conformance.prepare import batches_of
-from onnx_mapper.conformance.tables import find_subject
+from onnx_mapper.conformance.cases.reader import read_cases
+from onnx_mapper.conformance.run.batches import batches_of
+from onnx_mapper.conformance.run.items import items_of
+from onnx_mapper.conformance.run.oracle import FAILED, PASSED, run_item
+from onnx_mapper.conformance.subject import find_subject
 from onnx_mapper.errors import Place, RowError
-from onnx_mapper.formula import Language
-from onnx_mapper.row_reader import read_document
-from onnx_mapper.strict_yaml import parse
+from onnx_mapper.language import vocabulary
+from onnx_mapper.language.formula import Language
+from onnx_mapper.rows.reader import read_document
+from onnx_mapper.rows.strict_yaml import parse
 
 JOIN = """
 - op: pytensor.tensor.basic:Join
@@ -298,7 +298,7 @@ def forbidden(*arguments, **keywords):
 
 
 def test_place_of_a_row_without_a_file():
-    from onnx_mapper.rows import Row
+    from onnx_mapper.rows.model import Row
 
     place = Place("made.yaml", 3)
     assert Row(("a:B",), place, "A row made by hand.").locate("cases") == place

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from onnx_mapper.cli import main
+from onnx_mapper.cli.main import main
 from onnx_mapper.conformance.select import selector
 from onnx_mapper.errors import InvalidRequest
 

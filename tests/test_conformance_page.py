@@ -8,11 +8,11 @@ from pathlib import Path
 import pytensor
 import pytest
 
-from onnx_mapper.conformance.mutants import mutants_of
-from onnx_mapper.conformance.tables import find_subject
-from onnx_mapper.conformance.unlike import rows_unlike
-from onnx_mapper.fingerprints import tested
-from onnx_mapper.rows import Row
+from onnx_mapper.conformance.mutants.row_mutants import mutants_of
+from onnx_mapper.conformance.mutants.unlike import rows_unlike
+from onnx_mapper.conformance.subject import find_subject
+from onnx_mapper.rows.fingerprints import tested
+from onnx_mapper.rows.model import Row
 
 PAGE = Path(__file__).parent.parent / "docs" / f"conformance-{pytensor.__version__}.md"
 UNLIKE = re.search(r"than on PyTensor (\S+), and", PAGE.read_text(encoding="utf-8"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from onnx_mapper.conformance.oracle import FAILED, PASSED, run_item
-from onnx_mapper.conformance.tables import find_subject
+from onnx_mapper.conformance.run.oracle import FAILED, PASSED, run_item
+from onnx_mapper.conformance.subject import find_subject
 
 CONVOLUTION = """
 - op: pytensor.tensor.conv.abstract_conv:AbstractConv2d

@@ -23,13 +23,14 @@ from pytensor.tensor.basic import Eye
 from pytensor.tensor.extra_ops import CumOp
 from pytensor.tensor.pad import Pad
 
-from onnx_mapper import DriftWarning, Refused, check, explain, export, export_graph, fingerprints
-from onnx_mapper.cli import main
-from onnx_mapper.drift import find_drift
-from onnx_mapper.fingerprints import fingerprint_of
-from onnx_mapper.fit import installed_class
-from onnx_mapper.op_classes import props_of
-from onnx_mapper.table import load_table
+from onnx_mapper import DriftWarning, Refused, check, explain, export, export_graph
+from onnx_mapper.checking.drift import find_drift
+from onnx_mapper.cli.main import main
+from onnx_mapper.rows import fingerprints
+from onnx_mapper.rows.fingerprints import fingerprint_of
+from onnx_mapper.rows.fit import installed_class
+from onnx_mapper.rows.op_classes import props_of
+from onnx_mapper.rows.table import load_table
 
 X = np.array([[3.0, -1, 2], [0.5, 4, -2]])
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from onnx_mapper import RowError, vocabulary
+from onnx_mapper import RowError
 from onnx_mapper.errors import Place
-from onnx_mapper.formula import Language, Limit, Scope, parse_formula, parse_statement
-from onnx_mapper.static import Unknown, Vector
-from onnx_mapper.value import Value
+from onnx_mapper.language import vocabulary
+from onnx_mapper.language.formula import Language, Limit, Scope, parse_formula, parse_statement
+from onnx_mapper.language.tensors import Value
+from onnx_mapper.language.values import Unknown, Vector
 
 PLACE = Place("rows.yaml", 7, "onnx")
 LANGUAGE = Language(vocabulary.FUNCTIONS, vocabulary.CONSTANTS, vocabulary.QUESTIONS, {})

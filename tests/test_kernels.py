@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from onnx_mapper import kernels
+from onnx_mapper.model import kernels
 
 TOOL = Path(__file__).parents[1] / "tools" / "generate_kernels.py"
 DTYPES = (

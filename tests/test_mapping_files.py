@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from onnx_mapper import RowError
-from onnx_mapper.row_reader import read_mapping_file
-from onnx_mapper.table import build_table, load_table
+from onnx_mapper.rows.reader import read_mapping_file
+from onnx_mapper.rows.table import build_table, load_table
 
 GOOD = """
 - op: pytensor.tensor.extra_ops:CumOp
@@ -265,8 +265,8 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 def test_shipped_rows_load_and_agree_with_every_class_of_this_pytensor_line() -> None:
     """Invariant 1: a PyTensor release that adds a `__props__` entry fails here."""
-    from onnx_mapper.fit import installed_class
-    from onnx_mapper.row_checks import check_row
+    from onnx_mapper.rows.checks import check_row
+    from onnx_mapper.rows.fit import installed_class
 
     table = load_table()
     active = [row for row in table.rows if installed_class(row, import_modules=True)]

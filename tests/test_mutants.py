@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from onnx_mapper.conformance.coverage import mark_of
-from onnx_mapper.conformance.formula_mutants import changes
-from onnx_mapper.conformance.mutant_runs import (
+from onnx_mapper.conformance.mutants.formula_mutants import changes
+from onnx_mapper.conformance.mutants.row_mutants import mutants_of
+from onnx_mapper.conformance.mutants.runs import (
     EQUIVALENT,
     KILLED,
     SURVIVED,
@@ -19,11 +19,11 @@ from onnx_mapper.conformance.mutant_runs import (
     mutant_jobs,
     run_mutants,
 )
-from onnx_mapper.conformance.mutants import mutants_of
+from onnx_mapper.conformance.run.coverage import mark_of
+from onnx_mapper.conformance.run.workers import Died, run_jobs
 from onnx_mapper.conformance.runner import run_rows
 from onnx_mapper.conformance.select import selector
-from onnx_mapper.conformance.tables import find_subject
-from onnx_mapper.conformance.workers import Died, run_jobs
+from onnx_mapper.conformance.subject import find_subject
 
 LIES = {
     "Sub(x, y)": ["Sub(x, y) => Add(x, y)", "Sub(x, y) => Sub(y, x)"],

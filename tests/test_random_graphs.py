@@ -19,8 +19,8 @@ from pytensor.printing import debugprint
 from random_graphs import RECIPES, Recipe, build
 
 from onnx_mapper import PrecisionWarning, export, export_graph
-from onnx_mapper.conformance.cases import Tolerance
-from onnx_mapper.conformance.compare import compare
+from onnx_mapper.conformance.cases.model import Tolerance
+from onnx_mapper.conformance.run.compare import compare
 
 GRAPHS = int(os.environ.get("ONNX_MAPPER_GRAPHS", "2000"))
 SEED = int(os.environ.get("ONNX_MAPPER_SEED", "20260101"))

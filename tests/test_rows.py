@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from onnx_mapper.conformance.items import Item
-from onnx_mapper.conformance.oracle import PASSED, SKIPPED
+from onnx_mapper.conformance.run.items import Item
+from onnx_mapper.conformance.run.oracle import PASSED, SKIPPED
 from onnx_mapper.conformance.runner import result_of
-from onnx_mapper.conformance.tables import find_subject
+from onnx_mapper.conformance.subject import find_subject
 from onnx_mapper.opsets import DEFAULT_OPSET
-from onnx_mapper.rows import Row
+from onnx_mapper.rows.model import Row
 
 SUBJECT = find_subject()
 ITEMS = SUBJECT.items()

@@ -14,7 +14,7 @@ from pytensor.scalar.loop import ScalarLoop
 from pytensor.tensor.elemwise import Elemwise
 
 from onnx_mapper import export, export_graph
-from onnx_mapper.conformance.graph_language import parse_graph
+from onnx_mapper.conformance.graphs.language import parse_graph
 from onnx_mapper.errors import Place
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import forget_modules
 
-from onnx_mapper.cli import main
+from onnx_mapper.cli.main import main
 from onnx_mapper.errors import MapperError
 
 PAGE = (Path(__file__).parent.parent / "docs" / "rows.md").read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def test_what_is_not_named_may_not_be_made(
 def test_a_class_that_its_module_lacks(op: str, says: str, folder: Path) -> None:
     row = (folder / "rows" / "wrap.yaml").read_text().replace("my_ops:Wrap", op)
     (folder / "rows" / "wrap.yaml").write_text(row)
-    from onnx_mapper.conformance.tables import find_subject
+    from onnx_mapper.conformance.subject import find_subject
     from onnx_mapper.user_code import import_ops
 
     import_ops(["my_ops"])

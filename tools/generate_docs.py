@@ -17,11 +17,11 @@ from pathlib import Path
 import pytensor
 import yaml
 
-from onnx_mapper.drift import Drift, find_drift
-from onnx_mapper.op_classes import class_path, concrete_op_classes
-from onnx_mapper.rows import Row
-from onnx_mapper.table import Table, load_table
-from onnx_mapper.vocabulary import CONSTANTS, FUNCTIONS
+from onnx_mapper.checking.drift import Drift, find_drift
+from onnx_mapper.language.vocabulary import CONSTANTS, FUNCTIONS
+from onnx_mapper.rows.model import Row
+from onnx_mapper.rows.op_classes import class_path, concrete_op_classes
+from onnx_mapper.rows.table import Table, load_table
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

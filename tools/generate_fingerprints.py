@@ -1,4 +1,4 @@
-"""Write what the rows' classes look like in the running PyTensor to onnx_mapper/fingerprints.csv.
+"""Write what the rows' classes look like in the running PyTensor to onnx_mapper/rows/fingerprints.csv.
 
 Entries of the other tested releases stay; those of releases that no constraints file pins any more go.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytensor
 
-from onnx_mapper.fingerprints import COLUMNS, FILE, Fingerprint, fingerprint_of, tested
-from onnx_mapper.fit import installed_class
-from onnx_mapper.table import load_table
+from onnx_mapper.rows.fingerprints import COLUMNS, FILE, Fingerprint, fingerprint_of, tested
+from onnx_mapper.rows.fit import installed_class
+from onnx_mapper.rows.table import load_table
 
 CONSTRAINTS = Path(__file__).parent.parent / "constraints"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from case_schema import CASES, DEVIATIONS, EQUIVALENT
 
-from onnx_mapper.hooks import HOOKS
-from onnx_mapper.operators import all_operators, attributes_of
+from onnx_mapper.model.operators import all_operators, attributes_of
+from onnx_mapper.rows.hooks import HOOKS
 
 TARGET = Path(__file__).parent.parent / "schema" / "mapping.schema.json"
 

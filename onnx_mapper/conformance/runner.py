@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from onnx_mapper.conformance.coverage import Mark, traced
-from onnx_mapper.conformance.items import Item
-from onnx_mapper.conformance.oracle import FAILED, PASSED, SKIPPED, run_item
-from onnx_mapper.conformance.report import reproduction
-from onnx_mapper.conformance.workers import Died, run_jobs
-from onnx_mapper.table import Table
+from onnx_mapper.conformance.reproduction import reproduction
+from onnx_mapper.conformance.run.coverage import Mark, traced
+from onnx_mapper.conformance.run.items import Item
+from onnx_mapper.conformance.run.oracle import FAILED, PASSED, SKIPPED, run_item
+from onnx_mapper.conformance.run.workers import Died, run_jobs
+from onnx_mapper.rows.table import Table
 
 SECONDS_PER_ITEM = 120.0
 

@@ -1,0 +1,1 @@
+"""What a PyTensor function runs, as a graph with names."""

@@ -1,0 +1,1 @@
+"""What is asked about a function or a finished model."""

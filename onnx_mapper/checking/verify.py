@@ -1,0 +1,335 @@
+"""A model in ONNX Runtime against its function in PyTensor, element by element."""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, ValueInfoProto, helper
+
+from onnx_mapper.api import DTYPE_KEY, NARROWED_KEY
+from onnx_mapper.capture.captured import capture, function_in
+from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_of
+from onnx_mapper.checking.explain import load
+from onnx_mapper.checking.first_difference import FirstDifference, first_difference
+from onnx_mapper.checking.trial_inputs import Trial, trials
+from onnx_mapper.errors import InvalidRequest, Mismatch, VerificationWarning
+from onnx_mapper.language.tensors import Array
+from onnx_mapper.model.session import open_session
+from onnx_mapper.text_table import table
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One output of a model against PyTensor's, over all the inputs that were tried.
+
+    Attributes:
+        worst: The worst element of all.
+        count: How many elements were compared.
+        finite: How many of PyTensor's were finite numbers.
+        alike: Whether these were all the same number.
+    """
+
+    worst: Difference
+    count: int
+    finite: int
+    alike: bool
+
+    @staticmethod
+    def of(differences: Sequence[Difference]) -> Compared:
+        """Put the comparisons of one output together."""
+        worst = max(differences, key=lambda d: (not d.ok, d.ulps))
+        values = {value for d in differences for value in d.range}
+        return Compared(
+            worst,
+            sum(d.count for d in differences),
+            sum(d.finite for d in differences),
+            len(values) < 2,
+        )
+
+    @property
+    def ok(self) -> bool:
+        """Whether every element is close."""
+        return self.worst.ok
+
+    @property
+    def weakness(self) -> str:
+        """Why the comparison says little; empty where it says enough."""
+        if self.finite * 2 < self.count:
+            return f"of {self.count} numbers {self.finite} are finite"
+        if self.count > 1 and self.alike:
+            return f"all {self.count} numbers are the same"
+        return ""
+
+    @property
+    def numbers(self) -> str:
+        """How many numbers were compared, in words."""
+        finite = "" if self.finite == self.count else f", {self.finite} finite"
+        return f"{self.count}{finite}{', all the same' if self.alike and self.count > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The comparison of a model with its function.
+
+    Attributes:
+        outputs: One entry per output: the worst element, in ulps, and whether it is close.
+        first: Where the numbers part, if they do: the first Apply node whose value differs.
+    """
+
+    outputs: tuple[Compared, ...]
+    first: FirstDifference | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every output is close, on numbers that say something."""
+        return all(output.ok for output in self.outputs) and not self.weak
+
+    @property
+    def weak(self) -> tuple[str, ...]:
+        """What was compared and says little, an entry per output."""
+        return tuple(f"{o.worst.name}: {o.weakness}" for o in self.outputs if o.weakness)
+
+    def __str__(self) -> str:
+        rows = [
+            (
+                *(o.worst.name, o.numbers, o.worst.where, o.worst.found, o.worst.expected),
+                o.worst.ulps_text,
+                o.worst.problem or ("says little" if o.weakness else "ok"),
+            )
+            for o in self.outputs
+        ]
+        header = (
+            "output", "numbers", "worst element", "ONNX Runtime", "PyTensor", "ulps", "verdict"
+        )  # fmt: skip
+        text = table(header, rows)
+        return f"{text}\n{self.first}" if self.first else text
+
+
+def verify(
+    model: ModelProto | str | os.PathLike[str],
+    fn: Any,
+    inputs: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    mappings: Sequence[str | Path] = (),
+    strict: bool = False,
+) -> Verification:
+    """Run a model in ONNX Runtime, its function in PyTensor, and compare every output.
+
+    What the function holds (shared variables, random states, defaults) stays as it is.
+
+    Args:
+        model: The exported model, or its path.
+        fn: The function that it was exported from.
+        inputs: One array per input of the function, in order or by name. By default seeded random
+            numbers, in up to three sets of sizes where sizes are open, of kinds that are found by
+            trying, so that most results are finite numbers unlike each other: positive ones for a
+            logarithm, all indices of a table, positive definite matrices for a Cholesky factor.
+        rtol: Largest relative difference; by default 1e-4 in float32, 1e-9 in float64, exact
+            for integers. A model that computes in float32 for want of kernels gets float32's.
+        atol: Largest absolute difference; by default `rtol` times the largest element.
+        mappings: The further rows that the model was exported with, for finding the first
+            node that differs.
+        strict: Raise, and don't only warn, where the results are mostly NaN or infinite, or all
+            the same number.
+
+    Returns:
+        Per output how many numbers were compared, and the worst element: its index, both values
+        and their distance in ulps.
+
+    Raises:
+        Mismatch: When an output has another dtype, shape or other numbers; carries the
+            comparison as `report`, with the first node whose value differs.
+        InvalidRequest: When the inputs don't fit the function.
+
+    Warns:
+        VerificationWarning: When what was compared says little, unless `strict`.
+
+    Example:
+        >>> import pytensor, pytensor.tensor as pt
+        >>> from onnx_mapper import export
+        >>> x = pt.fvector("x")
+        >>> fn = pytensor.function([x], pt.exp(x).copy(name="y"))
+        >>> verify(export(fn), fn).ok
+        True
+    """
+    loaded = load(model)
+    captured = capture(fn)
+    session = open_session(loaded)
+    function = _callable(function_in(fn))
+    states = {parameter.name for parameter in captured.parameters if parameter.updated}
+    ports = [port for port in loaded.graph.input if port.name not in states]
+    if len(ports) != len(captured.inputs):
+        raise InvalidRequest(
+            f"the model has {len(ports)} inputs and the function has {len(captured.inputs)}: "
+            "is the model exported from another function?"
+        )
+    if inputs is not None:
+        tried = [_given_trial(function, captured, inputs)]
+    else:
+        tried = trials(captured, lambda arrays: _results(function, arrays))
+    narrow = _narrowed(loaded)
+    runs = [_Run(loaded, session, ports, trial, (rtol, atol, narrow)) for trial in tried]
+    outputs = tuple(
+        Compared.of(differences) for differences in zip(*(r.outputs for r in runs), strict=True)
+    )
+    failed = next((run for run in runs if not all(o.ok for o in run.outputs)), None)
+    if failed is not None:
+        first = first_difference(
+            loaded, captured, failed.feed, failed.trial.inputs, mappings, rtol, atol, narrow
+        )
+        report = Verification(outputs, first)
+        raise Mismatch(f"the model does not give PyTensor's numbers:\n{report}", report)
+    report = Verification(outputs)
+    if report.weak:
+        listed = "\n".join(f"  - {problem}" for problem in report.weak)
+        text = (
+            f"what was compared says little of the model:\n{listed}\n"
+            "Pass inputs=[…] for which the function gives finite numbers that differ."
+        )
+        if strict:
+            raise Mismatch(f"{text}\n{report}", report)
+        warnings.warn(text, VerificationWarning, stacklevel=2)
+    return report
+
+
+class _Run:
+    """A model's outputs for some inputs, held against PyTensor's."""
+
+    def __init__(
+        self,
+        model: ModelProto,
+        session: Any,
+        ports: Sequence[ValueInfoProto],
+        trial: Trial,
+        limits: tuple[float | None, float | None, bool],
+    ) -> None:
+        self.trial = trial
+        self.feed = {
+            port.name: _as_declared(port, array)
+            for port, array in zip(ports, trial.inputs, strict=True)
+        }
+        whole = any(e.key == DTYPE_KEY and e.value == "float32" for e in model.metadata_props)
+        expected = [_float32(array) if whole else array for array in trial.expected]
+        names = [port.name for port in model.graph.output]
+        try:
+            found = session.run(None, self.feed)[: len(expected)]
+        except Exception as error:
+            self.outputs = [
+                Difference(name, False, f"ONNX Runtime fails: {_first_line(error)}")
+                for name in names[: len(expected)]
+            ]
+            return
+        self.outputs = [
+            compare_arrays(name, ours, theirs, *tolerance_of(ours, *limits))
+            for name, ours, theirs in zip(names, found, expected, strict=False)
+        ]
+
+
+def reference_function(inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
+    """Compile a graph for evaluation by PyTensor's own `perform` methods, without rewrites."""
+    import pytensor
+    from pytensor.compile.mode import Mode
+
+    raw = Mode(linker="py", optimizer=None)  # type: ignore[arg-type]
+    return pytensor.function(  # type: ignore[attr-defined]
+        list(inputs), list(outputs), mode=raw, on_unused_input="ignore"
+    )
+
+
+def _callable(fn: Any) -> Any:
+    if callable(fn):
+        return _without_traces(fn)
+    graph = fn.clone()
+    return reference_function(graph.inputs, graph.outputs)
+
+
+def _without_traces(fn: Any) -> Callable[..., Any]:
+    """Return a function whose calls leave shared variables, random states and defaults as they are.
+
+    A call works on copies of all that the function holds; even the arrays stay the same objects.
+    """
+
+    def call(*arrays: Array) -> Any:
+        held = [container.storage[0] for container in fn.input_storage]
+        try:
+            for container, value in zip(fn.input_storage, held, strict=True):
+                container.storage[0] = copy.deepcopy(value)
+            return fn(*arrays)
+        finally:
+            for container, value in zip(fn.input_storage, held, strict=True):
+                container.storage[0] = value
+
+    return call
+
+
+def _given_trial(function: Any, captured: Any, inputs: Sequence[Any] | Mapping[str, Any]) -> Trial:
+    """Return the user's inputs as arrays, with what PyTensor makes of them."""
+    names = [input_.name for input_ in captured.inputs]
+    if isinstance(inputs, Mapping):
+        if set(inputs) != set(names):
+            raise InvalidRequest(
+                f"arrays are given for {', '.join(map(str, inputs))}; "
+                f"the function's inputs are {', '.join(names)}"
+            )
+        inputs = [inputs[name] for name in names]
+    if len(inputs) != len(names):
+        raise InvalidRequest(f"{len(inputs)} inputs given; the function has {len(captured.inputs)}")
+    arrays = []
+    for array, input_ in zip(inputs, captured.inputs, strict=True):
+        type_ = input_.variable.type
+        try:
+            arrays.append(np.asarray(array, dtype=type_.dtype))
+        except (TypeError, ValueError) as error:
+            raise InvalidRequest(
+                f"what is given for {input_.name!r} is no {type_.dtype} tensor: {error}"
+            ) from None
+        if arrays[-1].ndim != type_.ndim:
+            raise InvalidRequest(
+                f"what is given for {input_.name!r} has {arrays[-1].ndim} axes; "
+                f"the input has {type_.ndim}"
+            )
+    try:
+        return Trial(arrays, _results(function, arrays))
+    except Exception as error:
+        raise InvalidRequest(
+            f"PyTensor's function does not take these inputs ({type(error).__name__}: "
+            f"{_first_line(error)})"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else ""
+
+
+def _results(function: Any, arrays: Sequence[Array]) -> list[Array]:
+    results = function(*[array.copy() for array in arrays])
+    if isinstance(results, dict):
+        results = list(results.values())
+    if not isinstance(results, list | tuple):
+        results = [results]
+    return [np.asarray(result) for result in results]
+
+
+def _float32(array: Array) -> Array:
+    return array.astype("float32") if array.dtype == np.float64 else array
+
+
+def _as_declared(port: ValueInfoProto, array: Array) -> Array:
+    return array.astype(helper.tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type))
+
+
+def _narrowed(model: ModelProto) -> bool:
+    """Tell whether a model computes in fewer digits than its function, as its metadata says."""
+    return any(
+        entry.key == NARROWED_KEY or (entry.key == DTYPE_KEY and entry.value != "keep")
+        for entry in model.metadata_props
+    )

@@ -1,0 +1,1 @@
+"""What graphs a case may describe."""

@@ -1,0 +1,1 @@
+"""Rows with one thing changed, and whether an item notices."""

@@ -1,0 +1,312 @@
+"""Which lies about rows the rows' cases notice."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from onnx_mapper.conformance.cases.exempt_reader import is_about_installed
+from onnx_mapper.conformance.mutants.row_mutants import Mutant, mutants_of
+from onnx_mapper.conformance.mutants.unlike import is_told_apart, rows_unlike
+from onnx_mapper.conformance.run.coverage import Mark, mark_of
+from onnx_mapper.conformance.run.items import Item
+from onnx_mapper.conformance.run.oracle import FAILED, PASSED, Prepared
+from onnx_mapper.conformance.run.workers import Died, run_jobs
+from onnx_mapper.conformance.subject import Subject
+from onnx_mapper.errors import MapperError
+from onnx_mapper.language.formula import Definition
+from onnx_mapper.rows.model import Row
+from onnx_mapper.rows.table import Table
+
+SECONDS_PER_MUTANT = 600.0
+ITEMS_KEPT = 3000
+
+KILLED = "killed"
+SURVIVED = "survived"
+EQUIVALENT = "equivalent"
+WRONG = "wrong"
+
+Noticing = tuple[Item, frozenset[Mark]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a mutant.
+
+    Attributes:
+        label: What was changed.
+        status: `killed`, `survived`, `equivalent` (survived, as the row says it does) or `wrong`
+            (what the row says of it is not so).
+        by: The item that noticed; why nobody did; or why it is wrong.
+        diff: The change.
+    """
+
+    label: str
+    status: str
+    by: str = ""
+    diff: str = ""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What came of all mutants of a row or a definition.
+
+    Attributes:
+        title: `conv.yaml::AbstractConv2d` or `elemwise.yaml::log1p(x)`.
+        verdicts: One for each.
+    """
+
+    title: str
+    verdicts: tuple[Verdict, ...]
+
+    def of(self, status: str) -> list[Verdict]:
+        """Return the verdicts of one status."""
+        return [verdict for verdict in self.verdicts if verdict.status == status]
+
+    def line(self) -> str:
+        """Return the line of the summary."""
+        total = len(self.verdicts) - len(self.of(WRONG))
+        parts = [f"{len(self.of(KILLED))}/{total} mutants killed"]
+        if self.of(EQUIVALENT):
+            parts.append(f"{len(self.of(EQUIVALENT))} equivalent")
+        if self.of(SURVIVED):
+            parts.append(f"{len(self.of(SURVIVED))} SURVIVED")
+        if self.of(WRONG):
+            parts.append(f"{len(self.of(WRONG))} entries of `equivalent` WRONG")
+        return f"{self.title}: {', '.join(parts)}"
+
+    def stories(self) -> list[str]:
+        """Return each survivor as a diff, and each wrong entry."""
+        told = [f"SURVIVED {self.title}: {v.label} ({v.by})\n{v.diff}" for v in self.of(SURVIVED)]
+        return told + [f"WRONG {self.title}: equivalent {v.label!r} {v.by}" for v in self.of(WRONG)]
+
+    def data(self) -> dict[str, Any]:
+        """Return the entry of the JSON report."""
+        return {
+            "subject": self.title,
+            "killed": len(self.of(KILLED)),
+            "equivalent": [verdict.label for verdict in self.of(EQUIVALENT)],
+            "survived": [verdict.label for verdict in self.of(SURVIVED)],
+            "wrong": [verdict.label for verdict in self.of(WRONG)],
+        }
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """What noticed a mutant.
+
+    Attributes:
+        by: The item's id, or an error; empty when nothing did.
+        differs: Whether models were others than the true row's, and followed PyTensor all the
+            same.
+    """
+
+    by: str
+    differs: bool = False
+
+
+class _Bench:
+    """Items that pass with the true rows, ready to be held against mutants.
+
+    The jobs of a file ask for the same items one after the other, so the latest are kept.
+
+    Args:
+        table: The table with the true rows.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._ready: OrderedDict[str, Prepared | None] = OrderedDict()
+
+    def ready(self, item: Item) -> Prepared | None:
+        """Return an item with PyTensor's results; None where it does not pass."""
+        if item.id not in self._ready:
+            self._ready[item.id] = self._prepared(item)
+            if len(self._ready) > ITEMS_KEPT:
+                self._ready.popitem(last=False)
+        self._ready.move_to_end(item.id)
+        return self._ready[item.id]
+
+    def _prepared(self, item: Item) -> Prepared | None:
+        try:
+            prepared = Prepared(item, self.table.language)
+            return prepared if prepared.check(self.table).status == PASSED else None
+        except Exception:
+            return None
+
+
+class MutantJob:
+    """The mutants of one row or definition, as steps.
+
+    Args:
+        title: What reports call it.
+        subject: The row or definition.
+        items: The items that may notice, each with the formulas that it evaluates; the likeliest
+            first.
+        bench: Where the items are made ready.
+    """
+
+    def __init__(
+        self, title: str, subject: Row | Definition, items: Sequence[Noticing], bench: _Bench
+    ) -> None:
+        self.title = title
+        self.subject = subject
+        self.mutants = mutants_of(subject)
+        self._items = list(items)
+        self._bench = bench
+        self._kills: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.mutants)
+
+    def step(self, position: int) -> Noticed:
+        """Return what noticed a mutant."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._noticed(self.mutants[position])
+
+    def _noticed(self, mutant: Mutant) -> Noticed:
+        try:
+            table = mutant.table(self._bench.table)
+        except (MapperError, SyntaxError) as error:
+            return Noticed(f"does not load: {error}")
+        differs = False
+        for item, marks in sorted(self._items, key=lambda pair: -self._kills.get(pair[0].id, 0)):
+            if not mutant.is_noticed_by(marks):
+                continue
+            prepared = self._bench.ready(item)
+            if prepared is None:
+                continue
+            if prepared.check(table).status == FAILED:
+                self._kills[item.id] = self._kills.get(item.id, 0) + 1
+                return Noticed(item.id)
+            differs |= prepared.differs
+        return Noticed("", differs)
+
+    def verdict(self, position: int, noticed: Noticed | Died) -> Verdict:
+        """Judge a mutant by what noticed it."""
+        mutant = self.mutants[position]
+        if isinstance(noticed, Died):
+            return Verdict(mutant.label, KILLED, noticed.reason)
+        if noticed.by:
+            return Verdict(mutant.label, KILLED, noticed.by)
+        hint = "the numbers are the same" if noticed.differs else "the models are the same"
+        if not any(mutant.is_noticed_by(marks) for _, marks in self._items):
+            hint = "no case evaluates this formula"
+        return Verdict(mutant.label, SURVIVED, hint, mutant.diff())
+
+    def judged(self, verdicts: Sequence[Verdict]) -> Verdicts:
+        """Hold verdicts against what `equivalent` says."""
+        final = list(verdicts)
+        for entry in equivalents_of(self.subject):
+            label = entry["mutant"]
+            matched = [i for i, v in enumerate(verdicts) if _matches(v.label, label)]
+            killed = [verdicts[i] for i in matched if verdicts[i].status == KILLED]
+            if not matched:
+                final.append(Verdict(label, WRONG, "is the label of no mutant"))
+            for verdict in killed[:1]:
+                what = "" if verdict.label == label else f" ({verdict.label})"
+                final.append(Verdict(label, WRONG, f"is killed{what} by {verdict.by}"))
+            for i in matched:
+                if verdicts[i].status == SURVIVED:
+                    final[i] = Verdict(verdicts[i].label, EQUIVALENT, entry["because"])
+        return Verdicts(self.title, tuple(final))
+
+
+def _matches(label: str, pattern: str) -> bool:
+    """Tell whether a label is meant; `*` stands for any text, other characters for themselves."""
+    return fnmatchcase(label, pattern.replace("[", "[[]").replace("?", "[?]"))
+
+
+def equivalents_of(subject: Row | Definition) -> list[Mapping[str, Any]]:
+    """Return the entries of `equivalent` that are about the installed PyTensor."""
+    entries = (subject.source or {}).get("equivalent", ())
+    return [entry for entry in entries if is_about_installed(entry)]
+
+
+def mutant_jobs(
+    subject: Subject,
+    items: Mapping[str, Sequence[Noticing]],
+    chosen: Callable[[str], bool],
+    unlike: str | None = None,
+) -> list[MutantJob]:
+    """Return a job for each row that has items, and for each definition that they evaluate.
+
+    A definition is held by the items of its own file; by others only where no row there uses it.
+
+    Args:
+        subject: The rows under test.
+        items: The items that pass, by what their ids begin with, each with the formulas that it
+            evaluates.
+        chosen: Which definitions to lie about, by what reports call them.
+        unlike: A tested PyTensor release; only rows that are another matter there are lied
+            about, and definitions that no other row uses.
+    """
+    titles = subject.titles()
+    rows = rows_unlike(subject.rows, unlike) if unlike else {row.title for row in subject.rows}
+    bench = _Bench(subject.table)
+    jobs = [
+        MutantJob(titles[row.title], row, _shuffled(items[titles[row.title]]), bench)
+        for row in subject.rows
+        if titles[row.title] in items and row.refuse is None and row.title in rows
+    ]
+    files = {row.place.file for row in subject.rows}
+    everything = _shuffled([pair for pairs in items.values() for pair in pairs])
+    for definition in subject.table.language.definitions.values():
+        using = [pair for pair in everything if _uses(definition, pair)]
+        at_home = [pair for pair in using if pair[0].row.place.file == definition.place.file]
+        noticing = at_home or using
+        elsewhere = any(item.row.title not in rows for item, _ in using)
+        if unlike and elsewhere and not is_told_apart(definition, unlike):
+            continue
+        listed = ", ".join(definition.parameters)
+        title = f"{definition.place.file}::{definition.name}({listed})"
+        if definition.place.file in files and noticing and chosen(title):
+            jobs.append(MutantJob(title, definition, noticing, bench))
+    return jobs
+
+
+def run_mutants(
+    jobs: Sequence[MutantJob],
+    workers: int,
+    on_verdict: Callable[[str], None],
+    on_subject: Callable[[Verdicts], None],
+) -> list[Verdicts]:
+    """Hold every mutant against the items of its subject.
+
+    Args:
+        jobs: The subjects.
+        workers: How many processes to use; a mutant that crashes then ends only its own.
+        on_verdict: Told of every mutant's label.
+        on_subject: Told of every subject when its last mutant is done.
+    """
+    found: list[list[Verdict]] = [[] for _ in jobs]
+    finished: dict[int, Verdicts] = {
+        position: job.judged([]) for position, job in enumerate(jobs) if not len(job)
+    }
+    for position, step, noticed in run_jobs(jobs, workers, SECONDS_PER_MUTANT):
+        job = jobs[position]
+        found[position].append(job.verdict(step, noticed))
+        on_verdict(f"{job.title} {job.mutants[step].label}")
+        if len(found[position]) == len(job):
+            finished[position] = job.judged(found[position])
+            on_subject(finished[position])
+    return [finished[position] for position in sorted(finished)]
+
+
+def _shuffled(items: Sequence[Noticing]) -> list[Noticing]:
+    """Return items so that different ones come early."""
+    mixed = list(items)
+    random.Random(len(mixed)).shuffle(mixed)
+    return mixed
+
+
+def _uses(definition: Definition, noticing: Noticing) -> bool:
+    """Tell whether an item evaluates a part of a definition."""
+    marks = noticing[1]
+    return any(mark_of(definition.name, s.formula.text) in marks for s in definition.body)

@@ -1,0 +1,1 @@
+"""One item: its graph, its numbers, its model, and how it compares."""

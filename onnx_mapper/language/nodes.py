@@ -1,0 +1,81 @@
+"""What rows need of the model under construction; `emit.GraphBuilder` is that model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from onnx_mapper.language.tensors import Array, StaticShape, TensorType, Value
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which PyTensor op and which row a node comes from.
+
+    Attributes:
+        op: The Op, as `module:Class`.
+        row: The row's place, `conv.yaml:2`.
+        case: The table entries that the row chose, for people to read.
+    """
+
+    op: str = ""
+    row: str = ""
+    case: str = ""
+
+    def __str__(self) -> str:
+        case = f" [{self.case}]" if self.case else ""
+        return f"{self.op} {self.row}{case}"
+
+
+class Nodes(Protocol):
+    """The model under construction, as formulas, hooks and the engine see it."""
+
+    opset: int
+    source: Source
+    doubtful: set[str]
+
+    @property
+    def nested(self) -> bool:
+        """Whether nodes now go into a graph inside a node."""
+
+    @property
+    def repeated(self) -> bool:
+        """Whether nodes now go into a graph that may run several times."""
+
+    def fresh_name(self, hint: str) -> str:
+        """Return a name that nothing in the model has."""
+
+    def input(self, name: str, dtype: str, dims: Sequence[int | str | None]) -> Value:
+        """Return the tensor of a model input."""
+
+    def node(
+        self, op_type: str, inputs: Sequence[Any], attributes: Mapping[str, Any], outputs: int
+    ) -> tuple[Value, ...]:
+        """Add a node and return its outputs."""
+
+    def ask(self, function: str, arguments: Sequence[Any]) -> Any:
+        """Answer a question that depends on the model's opset."""
+
+    def constant(self, array: Array, hint: str = "constant") -> Value:
+        """Return a tensor with these numbers."""
+
+    def literal(self, number: Any, dtype: str) -> Value:
+        """Return a constant of a dtype from a static number or vector."""
+
+    def derived_parameter(self, origin: Value, suffix: str, array: Array) -> Value:
+        """Return a constant computed from a shared variable, named after it."""
+
+    def cast(self, value: Value, dtype: str) -> Value:
+        """Return the tensor in another dtype."""
+
+    def with_shape(self, value: Value, shape: StaticShape | None) -> Value:
+        """Return the tensor with what PyTensor knows of its shape."""
+
+    def subgraph(
+        self,
+        inputs: Sequence[tuple[str, Value | TensorType]],
+        build: Callable[[Sequence[Value]], Sequence[Value]],
+        lazy: bool = False,
+    ) -> Any:
+        """Make a graph for a node's attribute, from its inputs' names and types."""

@@ -1,0 +1,1 @@
+"""From a captured graph and rows to a model."""

@@ -1,0 +1,209 @@
+"""From the emitted graph to a checked model with its story in it, and to a file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TypeProto, ValueInfoProto, helper
+
+from onnx_mapper.errors import CannotWrite, InvalidRequest, MapperError
+from onnx_mapper.model.builder import GraphBuilder
+from onnx_mapper.options import Dimension
+from onnx_mapper.version import VERSION
+
+PRODUCER = "onnx-mapper"
+LARGEST_MODEL_BYTES = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the model, as it is declared.
+
+    Attributes:
+        name: Its name.
+        dtype: NumPy's name of its dtype.
+        dims: One entry per axis: a size, a name, or None where neither is known.
+        doc: What people should know of it.
+    """
+
+    name: str
+    dtype: str
+    dims: tuple[Dimension, ...]
+    doc: str = ""
+
+    def value_info(self) -> ValueInfoProto:
+        """Return the declaration."""
+        code = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        return helper.make_tensor_value_info(self.name, code, self.dims, self.doc)
+
+
+def with_named_sizes(ports: Sequence[Port]) -> list[Port]:
+    """Name what has no size and no name `<tensor>_<axis>`, or by a number more if that is taken.
+
+    A size's name tells runtimes that it is another one's equal, so none is given twice.
+
+    Example:
+        >>> ports = [Port("x", "float32", (None, 3)), Port("y", "float32", ("x_0",))]
+        >>> [port.dims for port in with_named_sizes(ports)]
+        [('x_0_1', 3), ('x_0',)]
+    """
+    taken = {dim for port in ports for dim in port.dims if isinstance(dim, str)}
+    named = []
+    for port in ports:
+        dims: list[Dimension] = []
+        for axis, dim in enumerate(port.dims):
+            name = f"{port.name}_{axis}"
+            choices = chain([name], (f"{name}_{number}" for number in count(1)))
+            dims.append(next(c for c in choices if c not in taken) if dim is None else dim)
+            taken.add(str(dims[-1]))
+        named.append(replace(port, dims=tuple(dims)))
+    return named
+
+
+def finish(
+    builder: GraphBuilder,
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+    name: str,
+    metadata: Mapping[str, str],
+) -> ModelProto:
+    """Put a model together and check it.
+
+    Args:
+        builder: Holds nodes and constants.
+        inputs: The model's inputs.
+        outputs: Its outputs.
+        name: The graph's name.
+        metadata: Texts that the model carries along.
+
+    Returns:
+        A model that `onnx.checker.check_model(full_check=True)` accepts.
+
+    Raises:
+        MapperError: When the checker doesn't accept it, or it passes 2 GB.
+    """
+    model = builder.empty_model()
+    model.producer_name = PRODUCER
+    model.producer_version = VERSION
+    names = [port.name for port in inputs]
+    graph = builder.graph(name, [port.name for port in outputs], names)
+    graph.input.extend(port.value_info() for port in inputs)
+    graph.output.extend(port.value_info() for port in outputs)
+    model.graph.CopyFrom(graph)
+    size = model.ByteSize()
+    if size > LARGEST_MODEL_BYTES:
+        raise InvalidRequest(
+            f"the model has {size / 2**30:.1f} GiB, and a single ONNX file holds less than 2: "
+            "export with dtype='float32', or split the function"
+        )
+    _share_dimension_names(model)
+    for key in sorted(metadata):
+        model.metadata_props.add(key=key, value=metadata[key])
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:
+        raise MapperError(
+            f"ONNX's checker does not accept the exported model: {error}\n"
+            "A row is wrong, or onnx-mapper is: please report it with the function."
+        ) from error
+    return model
+
+
+def _share_dimension_names(model: ModelProto) -> None:
+    """Give an output's axis the name of the input's axis that it follows, where ONNX knows it."""
+    bare = ModelProto()
+    bare.CopyFrom(model)
+    for output in bare.graph.output:
+        for dim in output.type.tensor_type.shape.dim:
+            if dim.HasField("dim_param"):
+                dim.Clear()
+    inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+    names = {dim.dim_param for port in model.graph.input for dim in _dims(port.type)}
+    for output, known in zip(model.graph.output, inferred.graph.output, strict=True):
+        for dim, found in zip(_dims(output.type), _dims(known.type), strict=False):
+            if dim.HasField("dim_param") and found.dim_param in names:
+                dim.dim_param = found.dim_param
+
+
+def _dims(type_: TypeProto) -> Sequence[onnx.TensorShapeProto.Dimension]:
+    dims: Sequence[onnx.TensorShapeProto.Dimension] = type_.tensor_type.shape.dim
+    return dims
+
+
+def save(model: ModelProto, path: str | os.PathLike[str]) -> None:
+    """Write a model, whole or not at all: an earlier file stays until the new one is complete.
+
+    Args:
+        model: The model.
+        path: The file to write, in a folder that exists.
+
+    Raises:
+        InvalidRequest: When the folder doesn't exist, or the path is no regular file.
+        CannotWrite: When the disk is full or the folder can't be written to; the earlier file is
+            as it was.
+    """
+    target = check_target(path)
+    data = model.SerializeToString(deterministic=True)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _permissions(target))
+        os.replace(temporary, target)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _cannot_write(path, error) from None
+        raise
+
+
+def _cannot_write(path: str | os.PathLike[str], error: OSError) -> CannotWrite:
+    return CannotWrite(f"{os.fspath(path)} can't be written: {error.strerror or error}")
+
+
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Return where a file will be written, or say at once why it can't be.
+
+    Raises:
+        InvalidRequest: When the path is no text, the folder doesn't exist, or the path is
+            something else than a regular file, such as a folder, a device or a pipe.
+        CannotWrite: When the folder can't be written to.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise InvalidRequest(
+            f"the model's path is the name of a file, not {path!r}; options go by their names, "
+            "such as opset=18"
+        )
+    target = Path(path)
+    target = target.resolve() if target.is_symlink() else target
+    if target.is_dir():
+        raise InvalidRequest(f"{path} is a folder: give the name of a file in it")
+    if target.exists() and not target.is_file():
+        raise InvalidRequest(
+            f"{path} is a device, a pipe or the like, and would be replaced: give the name of a file"
+        )
+    if not target.parent.is_dir():
+        raise InvalidRequest(f"the folder {target.parent} does not exist: make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise CannotWrite(f"{path} can't be written: no permission to write in {target.parent}")
+    return target
+
+
+def _permissions(target: Path) -> int:
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

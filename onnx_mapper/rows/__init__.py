@@ -1,0 +1,1 @@
+"""What mapping files say, and how it fits the installed ops."""

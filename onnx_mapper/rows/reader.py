@@ -1,0 +1,311 @@
+"""From a mapping file's data to rows: every entry becomes a frozen dataclass or a RowError."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from onnx_mapper.errors import Place, RowError, told_with_folder
+from onnx_mapper.language.formula import (
+    Definition,
+    Formula,
+    Statement,
+    call_spot,
+    node_calls,
+    parse_formula,
+    parse_statement,
+)
+from onnx_mapper.language.values import as_static
+from onnx_mapper.model.operators import attributes_of
+from onnx_mapper.rows import strict_yaml
+from onnx_mapper.rows.model import (
+    Attribute,
+    HookCall,
+    Ignore,
+    MappingFile,
+    Need,
+    Require,
+    Rewrite,
+    Row,
+    To,
+    Verb,
+)
+from onnx_mapper.rows.schema import validate_entry
+from onnx_mapper.rows.strict_yaml import Document, Key
+
+_SIGNATURE = re.compile(r"^\s*([a-z][a-z0-9_]*)\s*\(([^()]*)\)\s*$")
+_VERBS = ("to", "rewrite", "require", "ignore")
+_MEANINGS = ("onnx", "inline", "delegate", "unfuse", "refuse")
+
+
+def read_mapping_file(path: Path, shipped: bool = False) -> MappingFile:
+    """Read one YAML file of rows, families and definitions.
+
+    Args:
+        path: The file.
+        shipped: Whether it comes with the package.
+
+    Raises:
+        RowError: At the first thing in it that is wrong, with file, line and path.
+    """
+    with told_with_folder(None if shipped else path):
+        file = read_document(strict_yaml.read(path))
+    rows = (replace(row, shipped=shipped, file=path) for row in file.rows)
+    return replace(file, rows=tuple(rows))
+
+
+def read_document(document: Document) -> MappingFile:
+    """Turn a file's data into rows and definitions; see `read_mapping_file`."""
+    if not isinstance(document.data, list):
+        raise RowError(Place(document.file, 1), "a mapping file is a list: start entries with '- '")
+    rows: list[Row] = []
+    definitions: list[Definition] = []
+    for position, entry in enumerate(document.data):
+        reader = _Reader(document, (position,))
+        validate_entry(entry, document, (position,))
+        if "define" in entry:
+            definitions.append(reader.definition(entry))
+        elif "family" in entry:
+            rows.extend(reader.family(entry))
+        else:
+            rows.append(reader.row(entry))
+    return MappingFile(tuple(rows), tuple(definitions))
+
+
+class _Reader:
+    """Reads one entry; knows where each of its parts stands."""
+
+    def __init__(self, document: Document, root: Key) -> None:
+        self.document = document
+        self.root = root
+
+    def place(self, *keys: str | int) -> Place:
+        line = self.document.line((*self.root, *keys))
+        return Place(self.document.file, line, "/".join(map(str, keys)))
+
+    def formula(self, text: Any, *keys: str | int) -> Formula:
+        return parse_formula(_as_text(text), self.place(*keys))
+
+    def body(self, source: Any, *keys: str | int) -> tuple[Statement, ...]:
+        if not isinstance(source, list):
+            return (parse_statement(_as_text(source), self.place(*keys)),)
+        statements = tuple(
+            parse_statement(_as_text(text), self.place(*keys, position))
+            for position, text in enumerate(source)
+        )
+        for position, statement in enumerate(statements[:-1]):
+            if not statement.targets:
+                raise RowError(
+                    self.place(*keys, position),
+                    "only the last statement may lack a name: write `name = …`",
+                )
+        return statements
+
+    def definition(self, entry: Mapping[str, Any]) -> Definition:
+        match = _SIGNATURE.match(entry["define"])
+        if not match:
+            raise RowError(self.place("define"), "a definition is named like `log1p(x)`")
+        parameters = tuple(p.strip() for p in match.group(2).split(",") if p.strip())
+        return Definition(
+            match.group(1),
+            parameters,
+            self.body(entry["onnx"], "onnx"),
+            entry["summary"],
+            self.place(),
+            dict(entry),
+            self,
+        )
+
+    def family(self, entry: Mapping[str, Any]) -> Iterator[Row]:
+        shared = {key: value for key, value in entry.items() if key not in ("family", "rows")}
+        homes = [shared["op"]] if isinstance(shared["op"], str) else shared["op"]
+        for home in homes:
+            if not home.endswith(":*"):
+                raise RowError(
+                    self.place("op"), f"a family's op ends in ':*', like {home.split(':')[0]}:*"
+                )
+        for name, member in entry["rows"].items():
+            own = dict(member) if isinstance(member, dict) else {"onnx": member}
+            merged = {"summary": f"{entry['family']}: {name}.", **shared, **own}
+            if "attributes" in own:
+                merged["attributes"] = {**shared.get("attributes", {}), **own["attributes"]}
+            if isinstance(own.get("cases"), dict) and isinstance(shared.get("cases"), dict):
+                merged["cases"] = {**shared["cases"], **own["cases"]}
+            if "op" not in own:
+                merged["op"] = [home[:-1] + name for home in homes]
+            reader = _FamilyReader(self.document, self.root, name, frozenset(own))
+            yield reader.row(merged)
+
+    def row(self, entry: Mapping[str, Any]) -> Row:
+        place = self.place()
+        meanings = [key for key in _MEANINGS if key in entry]
+        if len(meanings) != 1:
+            raise RowError(place, f"a row has exactly one of: {', '.join(_MEANINGS)}")
+        ops = [entry["op"]] if isinstance(entry["op"], str) else entry["op"]
+        body = self.body(entry["onnx"], "onnx") if "onnx" in entry else ()
+        row = Row(
+            ops=tuple(ops),
+            place=place,
+            summary=entry["summary"],
+            subclasses=entry.get("subclasses", False),
+            broadcasts=entry.get("broadcasts", False),
+            inputs=tuple(entry.get("inputs", ())),
+            reads=tuple(entry.get("reads", ())),
+            choose=self.formula(entry["choose"], "choose") if "choose" in entry else None,
+            needs=tuple(
+                Need(self.formula(text, "needs", text), because)
+                for text, because in entry.get("needs", {}).items()
+            ),
+            promote=tuple(self._promote(entry.get("promote"))),
+            let=tuple(
+                (name, self.formula(text, "let", name))
+                for name, text in entry.get("let", {}).items()
+            ),
+            rewrite=tuple(
+                (name, self.formula(text, "rewrite", name))
+                for name, text in entry.get("rewrite", {}).items()
+            ),
+            body=body,
+            outputs=tuple(entry.get("outputs", ())),
+            inline=entry.get("inline"),
+            delegate=entry.get("delegate"),
+            unfuse=entry.get("unfuse"),
+            batched=entry.get("batched", False),
+            finish=self.formula(entry["finish"], "finish") if "finish" in entry else None,
+            refuse=entry.get("refuse"),
+            cases=tuple(_listed(entry.get("cases"))),
+            deviations=tuple(entry.get("deviations", ())),
+            equivalent=tuple(entry.get("equivalent", ())),
+            source=dict(entry),
+            origin=self,
+        )
+        attributes = tuple(
+            self._attribute(row, name, verbs) for name, verbs in entry.get("attributes", {}).items()
+        )
+        self._check_inputs(row, (name for name, _ in row.rewrite), "rewrite")
+        return replace(row, attributes=attributes)
+
+    def _check_inputs(self, row: Row, names: Iterable[str], *keys: str | int) -> None:
+        for name in names:
+            if name not in row.input_names():
+                raise RowError(
+                    self.place(*keys),
+                    f"{name!r} is no input; there are: {', '.join(row.input_names())}",
+                )
+
+    def _promote(self, source: Any) -> Iterator[tuple[str | None, Formula]]:
+        if isinstance(source, dict):
+            for name, text in source.items():
+                yield name, self.formula(text, "promote", name)
+        elif source is not None:
+            yield None, self.formula(source, "promote")
+
+    def _attribute(self, row: Row, name: str, verbs: Mapping[str, Any]) -> Attribute:
+        place = self.place("attributes", name)
+        chosen = [verb for verb in _VERBS if verb in verbs]
+        if len(chosen) != 1:
+            raise RowError(place, f"an attribute has exactly one verb of: {', '.join(_VERBS)}")
+        return Attribute(name.rstrip("?"), name.endswith("?"), self._verb(row, name, verbs), place)
+
+    def _verb(self, row: Row, name: str, verbs: Mapping[str, Any]) -> Verb:
+        keys = ("attributes", name)
+        if "ignore" in verbs:
+            return Ignore(verbs["ignore"])
+        if "require" in verbs:
+            return Require(as_static(verbs["require"]), verbs.get("because", ""))
+        if "rewrite" in verbs:
+            replaced = verbs["rewrite"]
+            self._check_inputs(row, replaced, *keys, "rewrite")
+            return Rewrite(
+                tuple(
+                    (input_, self._formula_or_hook(body, *keys, "rewrite", input_))
+                    for input_, body in replaced.items()
+                )
+            )
+        return To(
+            target=verbs["to"],
+            value=self.formula(verbs["value"], *keys, "value") if "value" in verbs else None,
+            table=tuple(
+                (as_static(_table_key(entry)), self.formula(text, *keys, "table", entry))
+                for entry, text in verbs.get("table", {}).items()
+            ),
+            otherwise=(
+                self._formula_or_hook(verbs["otherwise"], *keys, "otherwise")
+                if "otherwise" in verbs
+                else None
+            ),
+            spot=self._receiver(row, name, verbs["to"]),
+        )
+
+    def _formula_or_hook(self, source: Any, *keys: str | int) -> Formula | HookCall:
+        if isinstance(source, dict):
+            return HookCall(source["hook"], self.place(*keys))
+        return self.formula(source, *keys)
+
+    def _receiver(self, row: Row, attribute: str, target: str) -> tuple[str, int]:
+        """Find the call in the body that a `to:` verb feeds: the outermost that can take it."""
+        place = self.place("attributes", attribute)
+        if not row.body:
+            raise RowError(place, "`to` needs a body: write `onnx:`")
+        found: list[str] = []
+        having: list[str] = []
+        for statement in reversed(row.body):
+            for call in node_calls(statement.formula.tree):
+                op_type = call.func.id  # type: ignore[attr-defined]
+                given = {keyword.arg for keyword in call.keywords}
+                attributes = attributes_of(op_type)
+                if target in attributes and target not in given:
+                    return call_spot(statement.formula.place, call)
+                if target in attributes:
+                    having.append(op_type)
+                found.append(f"{op_type}; it has: {', '.join(sorted(attributes)) or 'none'}")
+        if having:
+            raise RowError(
+                place,
+                f"the body gives {having[0]} its {target} by itself: drop `to: {target}`, or "
+                f"{target} there",
+            )
+        listed = "; nor of ".join(dict.fromkeys(found)) or "a node: the body makes none"
+        raise RowError(place, f"{target!r} is no attribute of {listed}")
+
+
+class _FamilyReader(_Reader):
+    """Reads one member of a family: its own parts stand below `rows/Name`."""
+
+    def __init__(self, document: Document, root: Key, name: str, own: frozenset[str]) -> None:
+        super().__init__(document, root)
+        self.name = name
+        self.own = own
+
+    def place(self, *keys: str | int) -> Place:
+        if keys and keys[0] not in self.own:
+            return super().place(*keys)
+        below = ("rows", self.name, *keys)
+        if self.own == {"onnx"} and (*self.root, *below) not in self.document.lines:
+            below = ("rows", self.name, *keys[1:])
+        line = self.document.line((*self.root, *below))
+        path = "/".join(map(str, below)) if keys else ""
+        return Place(self.document.file, line, path)
+
+
+def _as_text(source: Any) -> str:
+    if isinstance(source, bool):
+        return str(source)
+    return source if isinstance(source, str) else repr(source)
+
+
+def _listed(source: Any) -> list[Any]:
+    if source is None:
+        return []
+    return source if isinstance(source, list) else [source]
+
+
+def _table_key(text: str) -> Any:
+    """Read a table's key: `half`, `2`, `true` and `none` stand for what they say."""
+    words = {"true": True, "false": False, "none": None}
+    if text in words:
+        return words[text]
+    return int(text) if re.fullmatch(r"-?\d+", text) else text

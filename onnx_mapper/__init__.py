@@ -1,7 +1,8 @@
 """PyTensor functions as ONNX models, by a table of rows that say what each op means."""
 
 from onnx_mapper.api import export, export_graph
-from onnx_mapper.checking.explain import Check, Explanation, check, explain
+from onnx_mapper.checking.check import Check, check
+from onnx_mapper.checking.explain import Explanation, explain
 from onnx_mapper.checking.verify import Verification, verify
 from onnx_mapper.errors import (
     DriftWarning,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -140,7 +140,7 @@ class Refused(MapperError, NotImplementedError):
         )
 
 
-def gather_refusals(found: list[Refusal]) -> tuple[Refusal, ...]:
+def gather_refusals(found: Sequence[Refusal]) -> tuple[Refusal, ...]:
     """Group equal refusals of many nodes, in order of first appearance."""
     counts: Counter[tuple[str, str, str]] = Counter()
     variables: dict[tuple[str, str, str], list[str]] = {}

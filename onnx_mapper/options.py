@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypedDict, TypeVar, get_args, get_type_hints
 
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET
@@ -16,18 +19,47 @@ DtypePolicy = Literal["keep", "float32"]
 RandomPolicy = Literal["refuse", "input"]
 WidePolicy = Literal["refuse", "ok"]
 
+KEY = "onnx_mapper."
+"""What the metadata of a model begins with that this package writes."""
+
+_PLACEHOLDER = "**options: See `Options`."
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class OptionArguments(TypedDict, total=False):
+    """The fields of `Options`, as arguments."""
+
+    opset: int
+    dtype: DtypePolicy
+    dims: Dims | None
+    mappings: Sequence[str | Path]
+    random: RandomPolicy
+    wide: WidePolicy
+    strict: bool
+
 
 @dataclass(frozen=True)
 class Options:
-    """The options of an export; see `onnx_mapper.export` for what each means.
+    """The options of an export, of `check` and of the command line.
 
     Attributes:
-        opset: The ONNX opset.
-        dtype: What becomes of float64.
-        dims: Names or sizes for the axes of inputs.
-        mappings: Folders or files of further rows.
-        random: What becomes of random draws.
-        wide: What becomes of nodes that compute in float64 in a float32 model.
+        opset: The ONNX opset, 18 to 28.
+        dtype: "keep" for PyTensor's dtypes, "float32" for a model in which every float64,
+            inputs and shared variables included, is float32.
+        dims: Names or sizes for the axes of inputs, by the input's name:
+            `{"x": ("batch", 3, None, None)}`. Unknown sizes are named `x_0`, `x_1` … otherwise.
+        mappings: Folders or files of further rows; they go before the package's.
+        random: "refuse" for an error where the function draws random numbers: no ONNX model can
+            repeat NumPy's. With "input" each draw whose distribution has a closed quantile
+            function becomes that function of an input of the model, `<variable>_noise` or
+            `noise`. Whoever runs the model feeds it with what its documentation string says,
+            standard normal or uniform numbers; the generators themselves, their inputs, outputs
+            and updates, are left out. The model's metadata lists them, as
+            `onnx_mapper.noise.<name>`.
+        wide: What becomes of functions (gammaln, erfinv, …) that are composed in float64 also where
+            their inputs are float32, whose digits would not do: with dtype="float32" they are
+            refused, as runtimes for browsers and phones may have no float64; "ok" allows them.
         strict: Whether to refuse what would be exported with a warning.
 
     Raises:
@@ -36,8 +68,8 @@ class Options:
 
     opset: int = DEFAULT_OPSET
     dtype: DtypePolicy = "keep"
-    dims: Dims = field(default_factory=dict)
-    mappings: Sequence[str | Path] = ()
+    dims: Dims | None = field(default=None, metadata={"written": False})
+    mappings: Sequence[str | Path] = field(default=(), metadata={"written": False})
     random: RandomPolicy = "refuse"
     wide: WidePolicy = "refuse"
     strict: bool = False
@@ -50,11 +82,93 @@ class Options:
             raise InvalidRequest(
                 f"opset is {self.opset!r}; it must be {OLDEST_OPSET} to {NEWEST_OPSET}"
             )
-        allowed = {
-            "dtype": ("keep", "float32"), "random": ("refuse", "input"), "wide": ("refuse", "ok")
-        }  # fmt: skip
-        for name, values in allowed.items():
+        for name, values in choices().items():
             value = getattr(self, name)
             if value not in values:
                 listed = " or ".join(map(repr, values))
                 raise InvalidRequest(f"{name} is {value!r}; it must be {listed}")
+
+    def metadata(self) -> dict[str, str]:
+        """Return what a model tells of the options that it was made with.
+
+        The dtype always; others where they are not as by default. The opset and the names of sizes
+        stand in the model itself, and where further rows lie is the user's own affair.
+        """
+        told = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.metadata.get("written", True) and f.name != "opset"
+        }
+        return {
+            f"{KEY}{name}": str(value)
+            for name, value in told.items()
+            if name == "dtype" or value != getattr(Options, name)
+        }
+
+    @staticmethod
+    def of_metadata(
+        metadata: Mapping[str, str], opset: int, dims: Dims, mappings: Sequence[str | Path]
+    ) -> Options:
+        """Return the options that a model was made with.
+
+        Args:
+            metadata: The model's.
+            opset: The model's.
+            dims: The sizes of its inputs.
+            mappings: The folders of further rows, which a model doesn't tell.
+        """
+        told = {f.name: metadata.get(KEY + f.name) for f in fields(Options)}
+        policies = {name: told[name] for name, values in choices().items() if told[name] in values}
+        strict = told["strict"] == "True"
+        return Options(opset=opset, dims=dims, mappings=mappings, strict=strict, **policies)  # type: ignore[arg-type]
+
+
+def choices() -> dict[str, tuple[str, ...]]:
+    """Return the options that take one of a few texts, with those texts."""
+    hints = get_type_hints(Options)
+    return {f.name: values for f in fields(Options) if (values := get_args(hints[f.name])) and
+            all(isinstance(value, str) for value in values)}  # fmt: skip
+
+
+def told_of_options() -> dict[str, str]:
+    """Return what the docstring of `Options` says of each, as lines."""
+    text = inspect.cleandoc(Options.__doc__ or "").partition("Attributes:\n")[2]
+    text = text.partition("\n\n")[0]
+    entries = re.split(r"^    (\w+): ", text, flags=re.MULTILINE)[1:]
+    return dict(zip(entries[::2], (entry.rstrip() for entry in entries[1::2]), strict=True))
+
+
+def options_of(given: Mapping[str, Any]) -> Options:
+    """Return the options that a call was given by name.
+
+    Raises:
+        TypeError: When there is no option of such a name.
+        InvalidRequest: When one of them is impossible.
+    """
+    names = [f.name for f in fields(Options)]
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"there is no option {name!r}{meant} There are: {', '.join(names)}")
+    return Options(**given)
+
+
+def takes_options(function: _Function) -> _Function:
+    """Show the options in a function's signature and docstring, one by one.
+
+    The function takes `**options: Unpack[OptionArguments]`, and its docstring says
+    "**options: See `Options`." where they belong.
+    """
+    signature = inspect.signature(function)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    shown = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
+        for f in fields(Options)
+    ]  # fmt: skip
+    described = "\n        ".join(
+        f"{name}: {text}".replace("\n", "\n    ") for name, text in told_of_options().items()
+    )
+    function.__signature__ = signature.replace(parameters=[*own, *shown])  # type: ignore[attr-defined]
+    function.__doc__ = (function.__doc__ or "").replace(_PLACEHOLDER, described)
+    return function

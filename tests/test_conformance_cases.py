@@ -13,7 +13,7 @@ from onnx_mapper.conformance.run.oracle import FAILED, PASSED, run_item
 from onnx_mapper.conformance.subject import find_subject
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.language import vocabulary
-from onnx_mapper.language.formula import Language
+from onnx_mapper.language.scope import Language
 from onnx_mapper.rows.reader import read_document
 from onnx_mapper.rows.strict_yaml import parse
 
@@ -22,7 +22,7 @@ JOIN = """
   summary: Tensors along an axis.
   inputs: [axis=, "*tensors"]
   promote: {tensors: dtype(out)}
-  needs: {count(tensors) < 4: There must be less than four tensors.}
+  needs: {len(tensors) < 4: There must be less than four tensors.}
   onnx: Concat(*tensors, axis=value(axis))
   attributes: {view?: {ignore: It has no effect.}}
 """
@@ -32,7 +32,7 @@ def joined(cases: str, more: str = "") -> str:
     return f"{JOIN}  cases: {cases}\n{more}"
 
 
-LANGUAGE = Language(vocabulary.FUNCTIONS, vocabulary.CONSTANTS, vocabulary.QUESTIONS, {})
+LANGUAGE = Language(vocabulary.CALLS, vocabulary.CONSTANTS, {})
 
 
 def subject(folder: Path, text: str):

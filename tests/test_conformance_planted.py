@@ -48,7 +48,7 @@ CONVOLUTION = """
       - {graph: "op(unshared=True)(image, pt.zeros((7, 7, 6, 4, 3, 2)))", says: locally connected}
 """
 
-BY_AXIS = "join(*[side if is_vector(side) else [side, side] for side in border_mode])"
+BY_AXIS = "flat([side if is_vector(side) else [side, side] for side in border_mode])"
 
 CONVOLUTION_LIES = {
     "kernel not flipped": (

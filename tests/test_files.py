@@ -16,8 +16,8 @@ import pytest
 from helpers import RAW
 
 from onnx_mapper import InvalidRequest, Refused, export, export_graph
-from onnx_mapper import finish as finishing
 from onnx_mapper.errors import CannotWrite
+from onnx_mapper.model import file as files
 
 
 def good() -> Any:
@@ -77,7 +77,7 @@ def test_failed_write_leaves_the_earlier_file(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(finishing.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         export(good(), earlier)
     assert_untouched(earlier)
@@ -87,7 +87,7 @@ def test_interrupt_leaves_the_earlier_file(earlier: Path, monkeypatch: pytest.Mo
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(finishing.os, "replace", interrupt)
+    monkeypatch.setattr(files.os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export(good(), earlier)
     assert_untouched(earlier)
@@ -123,7 +123,7 @@ def test_read_only_folder(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(**_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(finishing.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
     with pytest.raises(CannotWrite, match=r"model.onnx can't be written: Permission denied"):
         export(good(), earlier)
     assert_untouched(earlier)

@@ -117,9 +117,10 @@ _SYNTAX = {
 }  # fmt: skip
 
 PYTHON_NAMES: dict[str, set[str]] = {
-    "capture/captured.py": {"Constant"},
+    "capture/reading.py": {"Constant"},
+    "capture/rewrites.py": {"Constant"},
     "mapping/engine.py": {"Constant"},
-    "language/formula.py": _SYNTAX,
+    "language/compiler.py": _SYNTAX,
     "conformance/graphs/language.py": _SYNTAX,
     "conformance/mutants/row_mutants.py": _SYNTAX,
     "rows/checks.py": {"Constant"},

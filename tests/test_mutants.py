@@ -52,7 +52,7 @@ LIES = {
         "v - 1 => v + 1",
         "1 => 2",
     ],
-    "y = least(dims(x))": ["least(dims(x)) => greatest(dims(x))"],
+    "y = min(dims(x))": ["min(dims(x)) => max(dims(x))"],
     "[0, 0.5]": ["[0, 0.5] => [0.5, 0]", "0 => 1", "0.5 => 1.0"],
     "ReduceSum(x, axes, keepdims=0)": [
         "ReduceSum(x, axes, keepdims=0) => ReduceProd(x, axes, keepdims=0)",
@@ -94,7 +94,7 @@ ROWS = """
   summary: Sum of numbers.
   inputs: ["*xs"]
   promote: dtype(out)
-  onnx: doubled(xs[0]) if count(xs) == 1 else Add(xs[0], Add(xs[1], xs[2])) if count(xs) == 3 else Add(*xs)
+  onnx: doubled(xs[0]) if len(xs) == 1 else Add(xs[0], Add(xs[1], xs[2])) if len(xs) == 3 else Add(*xs)
   cases: {dtypes: {T: floats}, domain: {xs: [-3, 3]}}
 """
 

@@ -287,7 +287,7 @@ def test_20_ten_layers() -> None:
 def test_21_more_axes_than_the_runtime_has_are_refused() -> None:
     x = pt.tensor("x", dtype="float32", shape=(None, 3, 3, 3, 3, 2))
     y = ConvLayer((2, 2, 2, 2), (1,) * 4, (1,) * 4)(x, pytensor.shared(numbers(2, 2, 2, 2, 2, 3)))
-    with pytest.raises(Refused, match=r"ConvLayer needs count\(kernel_size\) <= 3.*pytensor_ml"):
+    with pytest.raises(Refused, match=r"ConvLayer needs len\(kernel_size\) <= 3.*pytensor_ml"):
         export_graph([x], [y])
 
 

@@ -1,4 +1,4 @@
-"""Write onnx_mapper/model/kernels.csv: the dtypes that ONNX Runtime's CPU kernels run.
+"""Write onnx_mapper/model/runtimes/onnxruntime-cpu.csv: the dtypes that ONNX Runtime's CPU kernels run.
 
 The table comes from the kernel registry of the installed onnxruntime and from the operator schemas
 of the installed onnx::
@@ -49,7 +49,13 @@ from onnx import TensorProto, helper
 from onnx.defs import OpSchema
 from onnxruntime.capi import onnxruntime_pybind11_state as registry
 
-TABLE = Path(__file__).resolve().parents[1] / "onnx_mapper" / "model" / "kernels.csv"
+TABLE = (
+    Path(__file__).resolve().parents[1]
+    / "onnx_mapper"
+    / "model"
+    / "runtimes"
+    / "onnxruntime-cpu.csv"
+)
 HEADER = ("operator", "since_version", "type_variable", "dtypes")
 OLDEST_OPSET = 18
 # The version range of a kernel that has no successor ends here.

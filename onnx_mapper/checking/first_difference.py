@@ -13,13 +13,15 @@ import numpy as np
 from onnx import ModelProto, helper
 from onnx.numpy_helper import to_array
 
-from onnx_mapper.api import Built, trace
-from onnx_mapper.capture.captured import Captured
+from onnx_mapper.capture.graph import Captured
 from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_of
 from onnx_mapper.checking.explain import explain
 from onnx_mapper.errors import MapperError
 from onnx_mapper.language.tensors import Array, Value
+from onnx_mapper.mapping.build import Built, build
+from onnx_mapper.model.metadata import options_of_model
 from onnx_mapper.model.session import open_session
+from onnx_mapper.rows.table import load_table
 
 
 @dataclass(frozen=True)
@@ -46,28 +48,44 @@ class FirstDifference:
         )
 
 
-def first_difference(
-    model: ModelProto,
-    captured: Captured,
-    feed: Mapping[str, Array],
-    arrays: Sequence[Array],
-    mappings: Sequence[str | Path],
-    rtol: float | None,
-    atol: float | None,
-    narrowed: bool,
-) -> FirstDifference | None:
-    """Compare the graph's intermediate values one by one, in order of computation.
+def rebuilt(model: ModelProto, captured: Captured, mappings: Sequence[str | Path]) -> Built | None:
+    """Build a model once more as it says that it was, to learn what each tensor stands for.
 
-    Returns:
-        The first that differs, inside fused ops too; or None where the model's tensors can't be
-        told apart: it was changed since the export, made with rows that `mappings` doesn't name,
-        or ONNX Runtime fails.
+    None where that can't be: it was changed since, or made with rows that `mappings` doesn't name.
     """
+    inputs = {input_.name for input_ in captured.inputs}
+    options = options_of_model(model, inputs, mappings)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            built = trace(captured, model, mappings)
+            return build(load_table(mappings), captured, options)
     except MapperError:
+        return None
+
+
+def first_difference(
+    model: ModelProto,
+    captured: Captured,
+    built: Built | None,
+    feed: Mapping[str, Array],
+    arrays: Sequence[Array],
+    limits: tuple[float | None, float | None, bool],
+) -> FirstDifference | None:
+    """Compare the graph's intermediate values one by one, in order of computation.
+
+    Args:
+        model: The model.
+        captured: The graph of its function.
+        built: What each of the model's tensors stands for, if that is known.
+        feed: The model's inputs.
+        arrays: The function's inputs.
+        limits: Relative and absolute tolerance, and whether the model computes in fewer digits.
+
+    Returns:
+        The first that differs, inside fused ops too; or None where the model's tensors can't be
+        told apart, or ONNX Runtime fails.
+    """
+    if built is None:
         return None
     try:
         found = _tensors_of(model, built, feed)
@@ -81,7 +99,7 @@ def first_difference(
         ours, exact = found[name], np.asarray(expected)
         if ours.dtype != exact.dtype and ours.dtype.kind == exact.dtype.kind == "f":
             exact = exact.astype(ours.dtype)
-        difference = compare_arrays(name, ours, exact, *tolerance_of(ours, rtol, atol, narrowed))
+        difference = compare_arrays(name, ours, exact, *tolerance_of(ours, *limits))
         return (
             None
             if difference.ok

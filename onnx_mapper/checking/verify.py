@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
-from onnx_mapper.api import DTYPE_KEY, NARROWED_KEY
-from onnx_mapper.capture.captured import capture, function_in
+from onnx_mapper.capture.reading import capture, function_in
 from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_of
-from onnx_mapper.checking.explain import load
-from onnx_mapper.checking.first_difference import FirstDifference, first_difference
+from onnx_mapper.checking.first_difference import FirstDifference, first_difference, rebuilt
 from onnx_mapper.checking.trial_inputs import Trial, trials
 from onnx_mapper.errors import InvalidRequest, Mismatch, VerificationWarning
 from onnx_mapper.language.tensors import Array
+from onnx_mapper.mapping.build import Built
+from onnx_mapper.model.file import load
+from onnx_mapper.model.metadata import is_float32, is_narrowed
 from onnx_mapper.model.session import open_session
 from onnx_mapper.text_table import table
 
@@ -161,12 +162,37 @@ def verify(
         >>> verify(export(fn), fn).ok
         True
     """
-    loaded = load(model)
+    return compare(load(model), fn, inputs, rtol=rtol, atol=atol, mappings=mappings, strict=strict)
+
+
+def compare(
+    model: ModelProto,
+    fn: Any,
+    inputs: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    mappings: Sequence[str | Path] = (),
+    strict: bool = False,
+    built: Built | None = None,
+) -> Verification:
+    """Hold a model against its function; see `verify`.
+
+    Args:
+        model: The model.
+        fn: Its function.
+        inputs: Arrays for the function's inputs.
+        rtol: Largest relative difference.
+        atol: Largest absolute difference.
+        mappings: The further rows that the model was exported with.
+        strict: Whether to raise where the results say little.
+        built: What came to light while the model was made, if that was just now.
+    """
     captured = capture(fn)
-    session = open_session(loaded)
+    session = open_session(model)
     function = _callable(function_in(fn))
     states = {parameter.name for parameter in captured.parameters if parameter.updated}
-    ports = [port for port in loaded.graph.input if port.name not in states]
+    ports = [port for port in model.graph.input if port.name not in states]
     if len(ports) != len(captured.inputs):
         raise InvalidRequest(
             f"the model has {len(ports)} inputs and the function has {len(captured.inputs)}: "
@@ -176,15 +202,20 @@ def verify(
         tried = [_given_trial(function, captured, inputs)]
     else:
         tried = trials(captured, lambda arrays: _results(function, arrays))
-    narrow = _narrowed(loaded)
-    runs = [_Run(loaded, session, ports, trial, (rtol, atol, narrow)) for trial in tried]
+    narrow = is_narrowed(model)
+    runs = [_Run(model, session, ports, trial, (rtol, atol, narrow)) for trial in tried]
     outputs = tuple(
         Compared.of(differences) for differences in zip(*(r.outputs for r in runs), strict=True)
     )
     failed = next((run for run in runs if not all(o.ok for o in run.outputs)), None)
     if failed is not None:
         first = first_difference(
-            loaded, captured, failed.feed, failed.trial.inputs, mappings, rtol, atol, narrow
+            model,
+            captured,
+            built or rebuilt(model, captured, mappings),
+            failed.feed,
+            failed.trial.inputs,
+            (rtol, atol, narrow),
         )
         report = Verification(outputs, first)
         raise Mismatch(f"the model does not give PyTensor's numbers:\n{report}", report)
@@ -197,7 +228,7 @@ def verify(
         )
         if strict:
             raise Mismatch(f"{text}\n{report}", report)
-        warnings.warn(text, VerificationWarning, stacklevel=2)
+        warnings.warn(text, VerificationWarning, stacklevel=3)
     return report
 
 
@@ -217,7 +248,7 @@ class _Run:
             port.name: _as_declared(port, array)
             for port, array in zip(ports, trial.inputs, strict=True)
         }
-        whole = any(e.key == DTYPE_KEY and e.value == "float32" for e in model.metadata_props)
+        whole = is_float32(model)
         expected = [_float32(array) if whole else array for array in trial.expected]
         names = [port.name for port in model.graph.output]
         try:
@@ -325,11 +356,3 @@ def _float32(array: Array) -> Array:
 
 def _as_declared(port: ValueInfoProto, array: Array) -> Array:
     return array.astype(helper.tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type))
-
-
-def _narrowed(model: ModelProto) -> bool:
-    """Tell whether a model computes in fewer digits than its function, as its metadata says."""
-    return any(
-        entry.key == NARROWED_KEY or (entry.key == DTYPE_KEY and entry.value != "keep")
-        for entry in model.metadata_props
-    )

@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 
 from onnx_mapper.api import export
+from onnx_mapper.capture.reading import capture
+from onnx_mapper.checking.check import check
 from onnx_mapper.checking.drift import find_drift
-from onnx_mapper.checking.explain import check, explain
+from onnx_mapper.checking.explain import explain
 from onnx_mapper.checking.verify import verify
+from onnx_mapper.cli.options import add_mappings, add_names, add_options, names_in, options_in
 from onnx_mapper.errors import (
     DriftWarning,
     InvalidRequest,
     PrecisionWarning,
     VerificationWarning,
 )
-from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.rows.fingerprints import releases_like
 from onnx_mapper.rows.fit import installed_class, module_to_import
 from onnx_mapper.rows.table import load_table
@@ -40,15 +42,18 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add these commands to the command line."""
     parser = _command(commands, "check", "tell what of a function would not convert", _check)
     parser.add_argument("function", help=_FUNCTION_HELP)
-    _add_options(parser)
+    add_options(parser)
+    _add_json(parser)
     parser = _command(commands, "export", "write a function's ONNX model", _export)
     parser.add_argument("function", help=_FUNCTION_HELP)
     parser.add_argument("model", help="the file to write")
     parser.add_argument("--verify", action="store_true", help="compare it with PyTensor first")
-    _add_options(parser)
+    add_names(parser)
+    add_options(parser)
+    _add_json(parser)
     parser = _command(commands, "explain", "tell which op and row made each node", _explain)
     parser.add_argument("model", help="an exported model")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_json(parser)
     parser = _command(commands, "verify", "compare a model with its function", _verify)
     parser.add_argument("model", help="an exported model")
     parser.add_argument("function", help=_FUNCTION_HELP)
@@ -56,7 +61,7 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="fail where what was compared says little"
     )
-    _add_mappings(parser)
+    add_mappings(parser)
     parser = _command(commands, "rows", "list the rows, and which are active here", _rows)
     parser.add_argument(
         "--drift",
@@ -64,8 +69,12 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
         help="tell where rows and the installed PyTensor disagree; the exit status is 1 if they do",
     )
     add_import_option(parser)
+    _add_json(parser)
+    add_mappings(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
-    _add_mappings(parser)
 
 
 def _command(
@@ -76,32 +85,8 @@ def _command(
     return parser
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--opset", type=int, default=DEFAULT_OPSET, help="the ONNX opset")
-    parser.add_argument("--dtype", choices=("keep", "float32"), default="keep")
-    parser.add_argument(
-        "--wide", choices=("refuse", "ok"), default="refuse", help="float64 inside a float32 model"
-    )
-    parser.add_argument("--strict", action="store_true", help="refuse what needs a warning")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    _add_mappings(parser)
-
-
-def _add_mappings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--mappings", action="append", default=[], metavar="FOLDER", help="further rows"
-    )
-
-
 def _check(arguments: argparse.Namespace) -> int:
-    found = check(
-        load_function(arguments.function),
-        opset=arguments.opset,
-        dtype=arguments.dtype,
-        mappings=arguments.mappings,
-        wide=arguments.wide,
-        strict=arguments.strict,
-    )
+    found = check(load_function(arguments.function), **options_in(arguments))
     if arguments.json:
         _print_json([asdict(refusal) for refusal in found.refusals])
     else:
@@ -116,11 +101,8 @@ def _export(arguments: argparse.Namespace) -> int:
         model = export(
             function,
             arguments.model,
-            opset=arguments.opset,
-            dtype=arguments.dtype,
-            mappings=arguments.mappings,
-            wide=arguments.wide,
-            strict=arguments.strict,
+            **names_in(arguments),
+            **options_in(arguments),
             verify=arguments.verify,
         )
     size = Path(arguments.model).stat().st_size
@@ -186,8 +168,6 @@ def _print_warnings(notes: Sequence[str]) -> None:
 
 
 def _read_inputs(path: str, function: Any) -> list[Any]:
-    from onnx_mapper.capture.captured import capture
-
     names = [input_.name for input_ in capture(function).inputs]
     try:
         arrays = np.load(path)

@@ -16,7 +16,7 @@ from onnx_mapper.conformance.run.oracle import PASSED
 from onnx_mapper.conformance.runner import RowResult, run_rows
 from onnx_mapper.conformance.select import selector
 from onnx_mapper.conformance.subject import Subject, find_subject
-from onnx_mapper.model.finish import check_target
+from onnx_mapper.model.file import check_target
 from onnx_mapper.rows.fit import why_inactive
 from onnx_mapper.user_code import add_import_option, import_ops
 

@@ -14,6 +14,7 @@ from onnx_mapper.conformance.run.items import Item
 from onnx_mapper.conformance.run.oracle import Outcome
 from onnx_mapper.errors import from_here
 from onnx_mapper.language.tensors import Array
+from onnx_mapper.version import VERSION
 
 LONGEST_ARRAY = 4000
 
@@ -60,8 +61,6 @@ def versions() -> str:
     import onnx
     import onnxruntime
     import pytensor
-
-    from onnx_mapper.version import VERSION
 
     listed = [("onnx-mapper", VERSION), ("pytensor", pytensor.__version__)]
     listed += [("onnx", onnx.__version__), ("onnxruntime", onnxruntime.__version__)]

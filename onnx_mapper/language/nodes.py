@@ -1,8 +1,9 @@
-"""What rows need of the model under construction; `emit.GraphBuilder` is that model."""
+"""What rows need of the model under construction (`model.builder`) and of the graph at hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,12 +29,24 @@ class Source:
         return f"{self.op} {self.row}{case}"
 
 
-class Nodes(Protocol):
+class Answers(Protocol):
+    """Who answers some of the questions of the vocabulary."""
+
+    def ask(self, name: str, arguments: Sequence[Any]) -> Any:
+        """Answer a question, given arguments of the declared kinds."""
+
+
+class Nodes(Answers, Protocol):
     """The model under construction, as formulas, hooks and the engine see it."""
 
     opset: int
-    source: Source
-    doubtful: set[str]
+
+    @property
+    def source(self) -> Source:
+        """What nodes are now made for."""
+
+    def sourced(self, source: Source) -> AbstractContextManager[None]:
+        """Make nodes for something, for a while."""
 
     @property
     def nested(self) -> bool:
@@ -54,8 +67,11 @@ class Nodes(Protocol):
     ) -> tuple[Value, ...]:
         """Add a node and return its outputs."""
 
-    def ask(self, function: str, arguments: Sequence[Any]) -> Any:
-        """Answer a question that depends on the model's opset."""
+    def stand_in(self, type_: TensorType) -> Value | None:
+        """Return what takes the place of a result that was refused; None for what is no tensor."""
+
+    def is_doubtful(self, value: Value) -> bool:
+        """Tell whether a tensor stands in for a refused result, or is computed from one that does."""
 
     def constant(self, array: Array, hint: str = "constant") -> Value:
         """Return a tensor with these numbers."""

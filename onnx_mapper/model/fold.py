@@ -8,6 +8,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TypeProto, helper
 
 from onnx_mapper.language.tensors import Array
+from onnx_mapper.model.session import open_session
 
 LARGEST_FOLDED_BYTES = 1 << 20
 
@@ -57,8 +58,6 @@ def compute_node(
     Returns:
         The outputs, in order; None where ONNX Runtime fails, as it then would in the model.
     """
-    import onnxruntime
-
     single = ModelProto()
     single.CopyFrom(model)
     single.graph.name = "folded"
@@ -70,13 +69,7 @@ def compute_node(
             )
         )
     single.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in node.output)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        single.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(single, optimize=False)
     try:
         results: list[Array] = session.run(None, dict(inputs))
     except Exception:  # it may stand where it never runs

@@ -1,11 +1,12 @@
-"""Which dtypes ONNX Runtime's CPU kernels run.
+"""Which dtypes a runtime's kernels run.
 
 ONNX Runtime registers a kernel for an operator, a range of schema versions and the dtypes of the
-schema's type variables. What it has is in ``kernels.csv`` beside this file, which
-``tools/generate_kernels.py`` writes from that registry; ONNX Runtime itself is not needed to ask.
+schema's type variables. What its CPU provider has is in `runtimes/onnxruntime-cpu.csv`, which
+`tools/generate_kernels.py` writes from that registry; ONNX Runtime itself is not needed to ask.
+Another runtime is another file beside it.
 
-A declared kernel can still fail when it runs on particular attributes, such as ``Mod`` of floats
-without ``fmod``: that is the mapping row's business.
+A declared kernel can still fail when it runs on particular attributes, such as `Mod` of floats
+without `fmod`: that is the mapping row's business.
 """
 
 from __future__ import annotations
@@ -15,21 +16,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 
-__all__ = ["dtypes", "runs"]
-
-_TABLE = Path(__file__).with_name("kernels.csv")
+RUNTIMES = Path(__file__).with_name("runtimes")
+DEFAULT_RUNTIME = "onnxruntime-cpu"
 
 
 @dataclass(frozen=True, slots=True)
-class _Kernel:
-    """Dtypes that go together: one for each type variable, in any combination."""
+class Kernel:
+    """Dtypes that go together: some for each type variable, in any combination.
+
+    Attributes:
+        takes: NumPy's names of the dtypes that each type variable may have.
+    """
 
     takes: Mapping[str, frozenset[str]]
 
     def serves(self, bindings: Mapping[str, str]) -> bool:
-        """Whether the kernel exists and takes all the bound dtypes."""
+        """Tell whether the kernel exists and takes all the bound dtypes."""
         return all(self.takes.values()) and all(
             dtype in self.takes[variable]
             for variable, dtype in bindings.items()
@@ -37,81 +40,94 @@ class _Kernel:
         )
 
 
-def runs(op_type: str, since_version: int, bindings: Mapping[str, str]) -> bool:
-    """Say whether ONNX Runtime's CPU provider has a kernel for a node.
+@dataclass(frozen=True)
+class KernelTable:
+    """The kernels of one runtime.
 
-    A node that ONNX Runtime could only expand into the operator's function body has no kernel, and
-    neither has one whose float16 runs by casts to float32.
-
-    Args:
-        op_type: An operator of ONNX's own domain, such as ``"Conv"``.
-        since_version: The ``since_version`` of the operator's schema at the model's opset.
-        bindings: Type variable of that schema -> numpy name of the dtype. Variables that are left
-            out, or that the schema does not have, don't matter.
-
-    Returns:
-        True when one kernel takes all the bindings.
-
-    Raises:
-        KeyError: The table does not hold the operator at that version.
+    Attributes:
+        name: What the runtime is called, in messages.
+        kernels: Its kernels, by the operator and the version of its schema.
 
     Example:
-        >>> runs("Conv", 11, {"T": "float32"}), runs("Conv", 11, {"T": "float64"})
+        >>> table = kernel_table()
+        >>> table.runs("Conv", 11, {"T": "float32"}), table.runs("Conv", 11, {"T": "float64"})
         (True, False)
     """
-    return any(kernel.serves(bindings) for kernel in _kernels(op_type, since_version))
 
+    name: str
+    kernels: Mapping[tuple[str, int], tuple[Kernel, ...]]
 
-def dtypes(op_type: str, since_version: int, type_variable: str) -> frozenset[str]:
-    """List the dtypes that the kernels take for one type variable.
+    def runs(self, op_type: str, since_version: int, bindings: Mapping[str, str]) -> bool:
+        """Tell whether the runtime has a kernel for a node.
 
-    A dtype in the list may ask for a particular dtype elsewhere; :func:`runs` answers for all the
-    variables of a node together.
+        A node that could only be expanded into the operator's function body has no kernel, and
+        neither has one whose float16 runs by casts to float32.
 
-    Args:
-        op_type: An operator of ONNX's own domain, such as ``"Conv"``.
-        since_version: The ``since_version`` of the operator's schema at the model's opset.
-        type_variable: A type variable of that schema, such as ``"T"``.
+        Args:
+            op_type: An operator of ONNX's own domain, such as `"Conv"`.
+            since_version: The `since_version` of the operator's schema at the model's opset.
+            bindings: NumPy's name of the dtype of each type variable of that schema. Variables that
+                are left out, or that the schema does not have, don't matter.
 
-    Returns:
-        Numpy names; none when there is no kernel.
+        Returns:
+            True when one kernel takes all the bindings.
 
-    Raises:
-        KeyError: The table does not hold the operator at that version, or the schema has no such
-            variable.
+        Raises:
+            KeyError: The table does not hold the operator at that version.
+        """
+        return any(kernel.serves(bindings) for kernel in self._of(op_type, since_version))
 
-    Example:
-        >>> sorted(dtypes("Gemm", 13, "T"))
-        ['float32', 'float64']
-    """
-    kernels = _kernels(op_type, since_version)
-    known = kernels[0].takes
-    if type_variable not in known:
-        raise KeyError(
-            f"{op_type}, since version {since_version}, has no type variable {type_variable!r}: "
-            f"it has {', '.join(filter(None, known)) or 'none'}"
-        )
-    return frozenset().union(*(kernel.takes[type_variable] for kernel in kernels))
+    def dtypes(self, op_type: str, since_version: int, type_variable: str) -> frozenset[str]:
+        """Return the dtypes that the kernels take for one type variable.
 
+        A dtype among them may ask for a particular dtype elsewhere; `runs` answers for all the
+        variables of a node together.
 
-def _kernels(op_type: str, since_version: int) -> tuple[_Kernel, ...]:
-    table = _table()
-    if (op_type, since_version) not in table:
-        versions = [str(since) for name, since in table if name == op_type]
-        raise KeyError(
-            f"the table of kernels holds {op_type} since version {', '.join(versions)}, "
-            f"not {since_version}"
-            if versions
-            else f"the table of kernels does not hold the operator {op_type}"
-        )
-    return table[op_type, since_version]
+        Args:
+            op_type: An operator of ONNX's own domain, such as `"Conv"`.
+            since_version: The `since_version` of the operator's schema at the model's opset.
+            type_variable: A type variable of that schema, such as `"T"`.
+
+        Returns:
+            NumPy's names; none when there is no kernel.
+
+        Raises:
+            KeyError: The table does not hold the operator at that version, or the schema has no
+                such variable.
+
+        Example:
+            >>> sorted(kernel_table().dtypes("Gemm", 13, "T"))
+            ['float32', 'float64']
+        """
+        kernels = self._of(op_type, since_version)
+        known = kernels[0].takes
+        if type_variable not in known:
+            raise KeyError(
+                f"{op_type}, since version {since_version}, has no type variable "
+                f"{type_variable!r}: it has {', '.join(filter(None, known)) or 'none'}"
+            )
+        return frozenset().union(*(kernel.takes[type_variable] for kernel in kernels))
+
+    def _of(self, op_type: str, since_version: int) -> tuple[Kernel, ...]:
+        if (op_type, since_version) not in self.kernels:
+            versions = [str(since) for name, since in self.kernels if name == op_type]
+            raise KeyError(
+                f"the table of kernels holds {op_type} since version {', '.join(versions)}, "
+                f"not {since_version}"
+                if versions
+                else f"the table of kernels does not hold the operator {op_type}"
+            )
+        return self.kernels[op_type, since_version]
 
 
 @cache
-def _table() -> Mapping[tuple[str, int], tuple[_Kernel, ...]]:
-    """The file, parsed once: a type variable that comes again starts the operator's next kernel."""
+def kernel_table(runtime: str = DEFAULT_RUNTIME) -> KernelTable:
+    """Return a runtime's kernels, read once.
+
+    In the file a type variable that comes again starts the operator's next kernel.
+    """
     found: dict[tuple[str, int], list[dict[str, frozenset[str]]]] = {}
-    with _TABLE.open(encoding="utf-8", newline="") as file:
+    with (RUNTIMES / f"{runtime}.csv").open(encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
         next(lines)
         for op_type, since_version, variable, names in lines:
@@ -119,9 +135,7 @@ def _table() -> Mapping[tuple[str, int], tuple[_Kernel, ...]]:
             if variable in alternatives[-1]:
                 alternatives.append({})
             alternatives[-1][variable] = frozenset(names.split())
-    return MappingProxyType(
-        {
-            key: tuple(_Kernel(MappingProxyType(takes)) for takes in alternatives)
-            for key, alternatives in found.items()
-        }
-    )
+    kernels = {
+        key: tuple(Kernel(takes) for takes in alternatives) for key, alternatives in found.items()
+    }
+    return KernelTable("ONNX Runtime", kernels)

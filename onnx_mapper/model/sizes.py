@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TypeProto, helper
 from onnx.numpy_helper import from_array
 from onnx.shape_inference import infer_shapes
 
-from onnx_mapper.language.tensors import OpenSize, Value
+from onnx_mapper.language.tensors import OpenSize, StaticShape, Value
 from onnx_mapper.language.values import StaticError
 from onnx_mapper.model.operators import dtype_of_code
 
@@ -176,3 +177,42 @@ class Sizes:
     def _new(self, value: Value, axis: int) -> OpenSize:
         size = OpenSize(f"size {axis} of {value.name}", value, axis)
         return self._by_symbol.setdefault(size.symbol, size)
+
+
+def merged_shapes(ours: StaticShape | None, theirs: StaticShape | None) -> StaticShape | None:
+    """Return what is known of one tensor's shape from two sides, which don't contradict each other.
+
+    Example:
+        >>> merged_shapes((None, 3, None), (2, None, None))
+        (2, 3, None)
+    """
+    if ours is None or theirs is None:
+        return theirs if ours is None else ours
+    return tuple(b if a is None else a for a, b in zip(ours, theirs, strict=True))
+
+
+def first_with_these_sizes(
+    value: Value, given: dict[str, Any]
+) -> tuple[Sequence[Value], dict[str, Any]]:
+    """Ask the first tensor that has the wanted sizes, so that equal questions are one node.
+
+    Which of several equal sizes PyTensor asks for may differ from process to process.
+    """
+    axes = range(len(value.shape or ()))[given.get("start", 0) : given.get("end")]
+    sizes = dict(enumerate(value.sizes))
+    wanted = [sizes.get(axis) for axis in axes]
+    first = wanted[0] if wanted else None
+    if first is None or value.shape is None:
+        return [value], given
+    for offset, size in enumerate(wanted):
+        if size is None or size.tensor.name != first.tensor.name:
+            return [value], given
+        if size.axis != first.axis + offset:
+            return [value], given
+    end = first.axis + len(wanted)
+    asked = dict(given, start=first.axis, end=end)
+    if first.axis == 0:
+        del asked["start"]
+    if end == len(first.tensor.shape or ()):
+        del asked["end"]
+    return [first.tensor], asked

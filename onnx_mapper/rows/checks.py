@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
-import inspect
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytensor.graph.op import Op
 
 from onnx_mapper.errors import Place, RowError
-from onnx_mapper.language.formula import Definition, Formula, Language, Statement, call_spot
+from onnx_mapper.language.calls import call_spot
+from onnx_mapper.language.registry import DTYPE, OPERATOR, Kind
+from onnx_mapper.language.scope import Definition, Formula, Language, Statement
 from onnx_mapper.language.values import DTYPES
-from onnx_mapper.language.vocabulary import ARGUMENTS_OF_QUESTIONS
 from onnx_mapper.model.operators import (
     all_operators,
     attribute_kind,
@@ -232,46 +233,44 @@ def _check_literal(place: Place, op_type: str, keyword: ast.keyword) -> None:
 def _check_function(place: Place, call: ast.Call, name: str, language: Language) -> None:
     column = f"column {call.col_offset + 1}"
     if name not in language.callable_names:
-        listed = ", ".join(sorted(language.callable_names))
-        raise RowError(
-            place, f"{column}: no function {name!r} in the formula language; there are: {listed}"
-        )
-    if any(isinstance(argument, ast.Starred) for argument in call.args):
+        near = difflib.get_close_matches(name, sorted(language.callable_names), 3, 0.5)
+        meant = f"did you mean {' or '.join(near)}?" if near else "docs/vocabulary.md lists them"
+        raise RowError(place, f"{column}: no function {name!r} in the formula language; {meant}")
+    declared = language.calls.get(name)
+    starred = any(isinstance(argument, ast.Starred) for argument in call.args)
+    if declared is not None and not starred and declared.answerer != "language":
+        problem = declared.count_problem(len(call.args))
+        if problem:
+            raise RowError(place, f"{column}: {problem}")
+        for position, argument in enumerate(call.args):
+            _check_argument(place, column, name, declared.kind_at(position), argument)
+    elif declared is None and not starred:
+        parameters = language.definitions[name].parameters
+        if len(call.args) != len(parameters):
+            raise RowError(
+                place,
+                f"{column}: {name} takes {len(parameters)} arguments ({', '.join(parameters)}), "
+                f"not {len(call.args)}",
+            )
+
+
+def _check_argument(place: Place, column: str, name: str, kind: Kind, argument: ast.expr) -> None:
+    """Check an argument that is written out: a literal must be of the kind that is taken."""
+    if not isinstance(argument, ast.Constant):
         return
-    count = len(call.args)
-    fewest, most = ARGUMENTS_OF_QUESTIONS.get(name, (count, count))
-    if not fewest <= count <= most:
-        taken = str(fewest) if fewest == most else f"{fewest} or more"
-        raise RowError(place, f"{column}: {name} takes {taken} arguments, not {count}")
-    if name in ("runs", "made_by"):
-        _check_operator(place, call.args[0 if name == "runs" else 1], column)
-    if name == "constant" and isinstance(call.args[1], ast.Constant):
-        dtype = call.args[1].value
-        if dtype not in DTYPES:
-            near = _nearest(str(dtype), DTYPES)
-            raise RowError(place, f"{column}: {dtype!r} is no dtype; did you mean {near}?")
-    if name in language.definitions:
-        expected = len(language.definitions[name].parameters)
-        if count != expected:
-            raise RowError(place, f"{column}: {name} takes {expected} arguments, not {count}")
-    elif name in language.functions:
-        try:
-            inspect.signature(language.functions[name]).bind(*call.args)
-        except TypeError as error:
-            raise RowError(place, f"{column}: {name}: {error}") from None
-
-
-def _check_operator(place: Place, argument: ast.expr, column: str) -> None:
-    if isinstance(argument, ast.Constant) and argument.value not in all_operators():
-        near = _nearest(str(argument.value), all_operators())
+    literal = argument.value
+    if not kind.fits(literal):
+        raise RowError(place, f"{column}: {name} takes {kind.words}, not {literal!r}")
+    known = {OPERATOR: all_operators(), DTYPE: DTYPES}.get(kind)
+    if known is not None and literal not in known:
+        what = "ONNX operator" if kind is OPERATOR else "dtype"
         raise RowError(
-            place, f"{column}: {argument.value!r} is no ONNX operator; did you mean {near}?"
+            place,
+            f"{column}: {literal!r} is no {what}; did you mean {_nearest(str(literal), known)}?",
         )
 
 
 def _nearest(name: str, names: tuple[str, ...]) -> str:
-    import difflib
-
     close = difflib.get_close_matches(name, names, 3, 0.5)
     return " or ".join(close) or f"one of {len(names)} that there are"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from onnx_mapper.errors import Place
-from onnx_mapper.language.formula import Definition, Formula, Statement
+from onnx_mapper.language.scope import Definition, Formula, Statement
 
 ALWAYS_IN_SCOPE = frozenset({"out", "outs", "opset", "random"})
 """Names that every formula of a row may read."""
@@ -201,6 +201,16 @@ class Row:
     def title(self) -> str:
         """Place and class, as errors show them: `conv.yaml:2 AbstractConv2d`."""
         return f"{self.place.file}:{self.place.line} {self.name}"
+
+    @property
+    def at(self) -> str:
+        """Where the row starts: `conv.yaml:2`."""
+        return f"{self.place.file}:{self.place.line}"
+
+    @property
+    def result_place(self) -> Place:
+        """Where the row's result stands: the last statement of its body, if it has one."""
+        return self.body[-1].formula.place if self.body else self.place
 
     def locate(self, *keys: str | int) -> Place:
         """Return where the part of the row that some keys lead to stands."""

@@ -9,15 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from onnx_mapper.errors import Place, RowError, told_with_folder
-from onnx_mapper.language.formula import (
-    Definition,
-    Formula,
-    Statement,
-    call_spot,
-    node_calls,
-    parse_formula,
-    parse_statement,
-)
+from onnx_mapper.language.calls import call_spot
+from onnx_mapper.language.formula import node_calls, parse_formula, parse_statement
+from onnx_mapper.language.scope import Definition, Formula, Statement
 from onnx_mapper.language.values import as_static
 from onnx_mapper.model.operators import attributes_of
 from onnx_mapper.rows import strict_yaml

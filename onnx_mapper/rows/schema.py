@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from onnx_mapper.errors import Place, RowError
-from onnx_mapper.language.formula import shortened
+from onnx_mapper.language.text import shortened
 from onnx_mapper.rows.resources import folder
 from onnx_mapper.rows.strict_yaml import Document, Key
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from onnx_mapper.errors import InvalidRequest, RowError, told_with_folder
 from onnx_mapper.language import vocabulary
-from onnx_mapper.language.formula import Definition, Language
+from onnx_mapper.language.scope import Definition, Language
 from onnx_mapper.rows.checks import check_definition, check_no_recursion, check_row
 from onnx_mapper.rows.model import MappingFile, Row
 from onnx_mapper.rows.op_classes import class_path, find_class
@@ -177,9 +177,7 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
         for path, rows in layer.items():
             for home in {path}.union(*(row.ops for row in by_class.get(path, ()))):
                 by_class[home] = rows
-    language = Language(
-        vocabulary.FUNCTIONS, vocabulary.CONSTANTS, vocabulary.QUESTIONS, definitions
-    )
+    language = Language(vocabulary.CALLS, vocabulary.CONSTANTS, definitions)
     check_no_recursion(language)
     for definition in definitions.values():
         check_definition(definition, language)

@@ -7,7 +7,7 @@ from typing import Any
 
 from onnx_mapper.conformance.graphs.language import GraphFormula
 from onnx_mapper.errors import Place
-from onnx_mapper.language.formula import Formula
+from onnx_mapper.language.scope import Formula
 
 STATIC = "static"
 DYNAMIC = "dynamic"

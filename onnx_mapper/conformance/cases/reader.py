@@ -35,7 +35,8 @@ from onnx_mapper.conformance.cases.model import (
 )
 from onnx_mapper.conformance.graphs.language import GraphFormula, parse_graph
 from onnx_mapper.errors import Place, RowError
-from onnx_mapper.language.formula import Formula, parse_formula
+from onnx_mapper.language.formula import parse_formula
+from onnx_mapper.language.scope import Formula
 from onnx_mapper.language.values import DTYPES
 from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, OPSETS
 from onnx_mapper.rows.model import Row

@@ -40,7 +40,8 @@ from onnx_mapper.conformance.graphs.steps import (
     scanned,
 )
 from onnx_mapper.errors import Place, RowError
-from onnx_mapper.language.formula import LONGEST_FORMULA, shortened
+from onnx_mapper.language.formula import LONGEST_FORMULA
+from onnx_mapper.language.text import shortened
 from onnx_mapper.language.values import StaticError, Vector, arithmetic, as_static, is_number
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {

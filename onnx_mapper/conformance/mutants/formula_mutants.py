@@ -11,6 +11,7 @@ from functools import cache
 import onnx.defs
 
 from onnx_mapper.language.values import DTYPES
+from onnx_mapper.language.vocabulary import CALLS
 from onnx_mapper.model.operators import all_operators, attributes_of
 from onnx_mapper.opsets import DEFAULT_OPSET
 
@@ -29,16 +30,9 @@ _OPERATORS = {
     "Atan": "Asinh", "Tan": "Sin", "IsNaN": "IsInf", "IsInf": "IsNaN", "Gather": "GatherElements",
     "Squeeze": "Unsqueeze", "Unsqueeze": "Squeeze",
 }  # fmt: skip
-_FUNCTIONS = {
-    "least": "greatest", "greatest": "least", "highest": "lowest", "lowest": "highest",
-    "total": "product", "product": "total", "is_float": "is_int", "is_int": "is_float",
-    "ascending": "backwards", "backwards": "ascending", "ranks": "inverse", "inverse": "ranks",
-    "all_of": "any_of", "any_of": "all_of", "is_number": "is_vector", "is_unsigned": "is_bool",
-    "is_bool": "is_unsigned",
-}  # fmt: skip
 _COMMUTATIVE = frozenset({
     "Add", "Mul", "Max", "Min", "And", "Or", "Xor", "Equal", "Sum", "BitwiseAnd", "BitwiseOr",
-    "BitwiseXor", "common",
+    "BitwiseXor",
 })  # fmt: skip
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
@@ -151,11 +145,14 @@ def _constants(node: ast.Constant) -> Iterator[ast.expr]:
 
 def _calls(node: ast.Call, name: str) -> Iterator[ast.expr]:
     keywords = [keyword.arg for keyword in node.keywords if keyword.arg]
-    sibling = _sibling(name, tuple(keywords)) if name[0].isupper() else _FUNCTIONS.get(name)
+    declared = CALLS.get(name)
+    own = declared.sibling if declared else ""
+    sibling = _sibling(name, tuple(keywords)) if name[0].isupper() else own
     if sibling:
         yield ast.Call(ast.Name(sibling, ast.Load()), node.args, node.keywords)
     plain = not any(isinstance(argument, ast.Starred) for argument in node.args)
-    if name not in _COMMUTATIVE and plain:
+    ordered = name not in _COMMUTATIVE and not (declared and declared.commutative)
+    if ordered and plain:
         for first in range(len(node.args) - 1):
             swapped = list(node.args)
             swapped[first], swapped[first + 1] = swapped[first + 1], swapped[first]

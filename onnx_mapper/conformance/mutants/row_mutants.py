@@ -15,7 +15,8 @@ import yaml
 from onnx_mapper.conformance.mutants.formula_mutants import changes
 from onnx_mapper.conformance.run.coverage import Mark, mark_of
 from onnx_mapper.errors import Place, RowError
-from onnx_mapper.language.formula import Definition, node_calls, parse_statement
+from onnx_mapper.language.formula import node_calls, parse_statement
+from onnx_mapper.language.scope import Definition
 from onnx_mapper.model.operators import attributes_of, opsets_of, schema_of
 from onnx_mapper.rows.checks import check_definition, check_row
 from onnx_mapper.rows.fit import installed_class

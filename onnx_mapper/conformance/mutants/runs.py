@@ -19,7 +19,7 @@ from onnx_mapper.conformance.run.oracle import FAILED, PASSED, Prepared
 from onnx_mapper.conformance.run.workers import Died, run_jobs
 from onnx_mapper.conformance.subject import Subject
 from onnx_mapper.errors import MapperError
-from onnx_mapper.language.formula import Definition
+from onnx_mapper.language.scope import Definition
 from onnx_mapper.rows.model import Row
 from onnx_mapper.rows.table import Table
 

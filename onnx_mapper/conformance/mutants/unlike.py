@@ -12,7 +12,7 @@ import pytensor
 
 from onnx_mapper.conformance.cases.exempt_reader import is_about
 from onnx_mapper.errors import InvalidRequest
-from onnx_mapper.language.formula import Definition
+from onnx_mapper.language.scope import Definition
 from onnx_mapper.rows.fingerprints import fingerprint_of, listed, tested
 from onnx_mapper.rows.fit import installed_class
 from onnx_mapper.rows.model import Row

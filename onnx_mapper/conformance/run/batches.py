@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from onnx_mapper.capture.captured import Captured
+from onnx_mapper.capture.graph import Captured
 from onnx_mapper.conformance.cases.model import STATIC, Case, Exempt
 from onnx_mapper.conformance.run.exempt import defined_parts, depends_on_opset, deviating_parts
 from onnx_mapper.conformance.run.feeds import Feed, feeds_of
 from onnx_mapper.conformance.run.graph_builder import Graph, bare_graph, build_graph
 from onnx_mapper.conformance.run.items import Item
-from onnx_mapper.language.formula import Language
+from onnx_mapper.language.scope import Language
 from onnx_mapper.language.tensors import Array
 
 KEPT_BATCHES = 60

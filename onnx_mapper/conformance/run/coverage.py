@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
-from onnx_mapper.language.formula import Definition, Formula, Scope, Statement
+from onnx_mapper.language.scope import Definition, Formula, Scope, Statement
 from onnx_mapper.rows import model
 from onnx_mapper.rows.table import Table
 

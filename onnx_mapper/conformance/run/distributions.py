@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from onnx import ModelProto
 
-from onnx_mapper.api import NOISE_KEY
 from onnx_mapper.language.tensors import Array
+from onnx_mapper.model.metadata import noise_of
 from onnx_mapper.rows.model import Row
 
 FEWEST = 1000
@@ -32,10 +32,10 @@ def noise_for(model: ModelProto, seed: int, shape: Sequence[int]) -> dict[str, A
     from scipy.special import ndtri
 
     generator = np.random.default_rng(seed)
-    told = {entry.key: entry.value for entry in model.metadata_props}
+    told = noise_of(model)
     found = {}
     for port in model.graph.input:
-        text = told.get(NOISE_KEY + port.name)
+        text = told.get(port.name)
         if text is None:
             continue
         declared = port.type.tensor_type.shape.dim

@@ -12,7 +12,8 @@ from onnx_mapper.conformance.cases.arrays import Source, combined, filled, ordin
 from onnx_mapper.conformance.cases.model import STATIC, Case, InputSpec
 from onnx_mapper.conformance.run.items import Item, names_of
 from onnx_mapper.errors import RowError
-from onnx_mapper.language.formula import Formula, Language, Limit, Scope
+from onnx_mapper.language.formula import parse_formula
+from onnx_mapper.language.scope import Formula, Language, Limit, Scope
 from onnx_mapper.language.tensors import Array
 from onnx_mapper.language.values import DTYPES, Vector, as_static
 from onnx_mapper.opsets import DEFAULT_OPSET
@@ -108,8 +109,6 @@ class _Maker:
         if isinstance(written, list):
             return [self._resolved(part, spec) for part in written]
         if isinstance(written, str):
-            from onnx_mapper.language.formula import parse_formula
-
             return _plain(self._evaluate(parse_formula(written, self.case.place), self.sizes))
         return written
 

@@ -20,7 +20,8 @@ from pytensor.tensor.basic import constant
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.type import tensor
 
-from onnx_mapper.capture.captured import Captured, capture, ordered_applies
+from onnx_mapper.capture.graph import Captured, ordered_applies
+from onnx_mapper.capture.reading import capture
 from onnx_mapper.conformance.cases.default_cases import is_scalar
 from onnx_mapper.conformance.cases.model import STATIC, Case
 from onnx_mapper.conformance.graphs.openness import check_constructor
@@ -29,7 +30,7 @@ from onnx_mapper.conformance.run.items import Item, names_of
 from onnx_mapper.errors import RowError
 from onnx_mapper.language.tensors import Array
 from onnx_mapper.language.vocabulary import CONSTANTS
-from onnx_mapper.mapping.engine import is_tensor_type
+from onnx_mapper.mapping.site import is_tensor_type
 from onnx_mapper.rows.fit import installed_class
 from onnx_mapper.rows.model import Row
 

@@ -11,7 +11,6 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto
 
-from onnx_mapper.api import Built, build_with
 from onnx_mapper.conformance.cases.model import STATIC, Case, Exempt
 from onnx_mapper.conformance.run.batches import Batch, Lacking, Trial, Unanswered, batches_of
 from onnx_mapper.conformance.run.compare import compare
@@ -20,8 +19,10 @@ from onnx_mapper.conformance.run.feeds import Feed
 from onnx_mapper.conformance.run.graph_builder import Graph
 from onnx_mapper.conformance.run.items import Item
 from onnx_mapper.errors import MapperError, Refused, RowError
-from onnx_mapper.language.formula import Language
+from onnx_mapper.language.scope import Language
 from onnx_mapper.language.tensors import Array
+from onnx_mapper.mapping.build import Built, build
+from onnx_mapper.model.session import open_session
 from onnx_mapper.options import Options
 from onnx_mapper.rows.table import Table
 
@@ -146,11 +147,11 @@ class Prepared:
 
     def _check_drawing(self, batch: Batch, distances: dict[bytes, float], table: Table) -> None:
         options = Options(self.item.setting.opset, random="input")
-        built = build_with(table, batch.captured, options)
+        built = build(table, batch.captured, options)
         data = self._check_built(built, batch, distances)
         if data in distances:
             return
-        session = _session(data)
+        session = open_session(data)
         for trial in batch.trials(False):
             assert not isinstance(trial.expected, Exception)
             noise = noise_for(built.model, self.item.seed, trial.expected[0].shape)
@@ -166,7 +167,7 @@ class Prepared:
     def _check_refusal(self, table: Table, says: str) -> Outcome:
         batch = self.batches[0]
         try:
-            build_with(table, batch.captured, Options(self.item.setting.opset))
+            build(table, batch.captured, Options(self.item.setting.opset))
         except Refused as refused:
             if says.lower() in str(refused).lower():
                 return Outcome(PASSED)
@@ -181,7 +182,7 @@ class Prepared:
         self, batch: Batch, distances: dict[bytes, float], case: Case, table: Table
     ) -> Outcome:
         try:
-            built = build_with(table, batch.captured, Options(self.item.setting.opset))
+            built = build(table, batch.captured, Options(self.item.setting.opset))
         except MapperError as error:
             raise _Failure(f"can't be exported: {error}") from None
         except Exception as error:
@@ -228,7 +229,7 @@ class _Run:
         self.narrowed = narrowed
         self.loops = _loops(data)
         try:
-            self.session = _session(data)
+            self.session = open_session(data)
         except Exception as error:
             raise _Failure(f"ONNX Runtime does not load the model: {_first_line(error)}") from None
 
@@ -287,14 +288,6 @@ class _Run:
                 f"the model declares the shape {sizes} where it is {list(expected.shape)}",
                 feed=feed,
             )
-
-
-def _session(data: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 def _run(session: Any, feed: Feed, loops: bool) -> list[Any]:

@@ -1,0 +1,108 @@
+"""A graph that is ready to be mapped: inputs, parameters, outputs, and their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytensor.graph.basic import Apply
+
+from onnx_mapper.language.tensors import Array
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """An input of the graph.
+
+    Attributes:
+        name: Its name in the model.
+        variable: The PyTensor variable.
+    """
+
+    name: str
+    variable: Any
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A shared variable of the graph.
+
+    Attributes:
+        name: Its name in the model.
+        variable: The PyTensor variable.
+        value: The numbers that it holds now; None where they are no array.
+        updated: Whether the function gives it a new value.
+    """
+
+    name: str
+    variable: Any
+    value: Array | None
+    updated: bool
+
+
+@dataclass(frozen=True)
+class GraphOutput:
+    """An output of the graph.
+
+    Attributes:
+        name: Its name in the model.
+        variable: The PyTensor variable.
+        updates: The parameter whose next value this is; None for the user's outputs.
+    """
+
+    name: str
+    variable: Any
+    updates: str | None = None
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A graph that is ready to be mapped.
+
+    Attributes:
+        inputs: The user's inputs, in order, used or not.
+        parameters: The shared variables that the graph holds.
+        outputs: The user's outputs in order, then the updates.
+        name: What the model's graph is called.
+    """
+
+    inputs: tuple[GraphInput, ...]
+    parameters: tuple[Parameter, ...]
+    outputs: tuple[GraphOutput, ...]
+    name: str = "pytensor"
+
+    def applies(self) -> list[Apply[Any]]:
+        """Return the Apply nodes that the outputs need, each after those that it reads.
+
+        The order depends on the graph alone: depth first, from the first output on.
+        """
+        roots = [output.variable for output in self.outputs]
+        return ordered_applies(roots, {p.variable for p in self.parameters})
+
+
+def ordered_applies(roots: Sequence[Any], known: set[Any]) -> list[Apply[Any]]:
+    """Sort the Apply nodes above some variables by need, without looking at hash values."""
+    order: list[Apply[Any]] = []
+    done: set[Apply[Any]] = set()
+    stack: list[tuple[Apply[Any], Iterator[Any]]] = []
+
+    def open_(variable: Any) -> None:
+        node = variable.owner
+        if node is not None and node not in done and variable not in known:
+            done.add(node)
+            stack.append((node, iter(node.inputs)))
+
+    for root in roots:
+        open_(root)
+        while stack:
+            node, remaining = stack[-1]
+            depth = len(stack)
+            for variable in remaining:
+                open_(variable)
+                if len(stack) > depth:
+                    break
+            else:
+                order.append(node)
+                stack.pop()
+    return order

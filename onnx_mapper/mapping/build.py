@@ -1,0 +1,132 @@
+"""From a captured graph and the rows of one table to a checked model: enter, map, leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytensor
+from onnx import ModelProto
+
+from onnx_mapper.capture.graph import Captured
+from onnx_mapper.errors import Refused, gather_refusals
+from onnx_mapper.language.nodes import Source
+from onnx_mapper.language.tensors import Value
+from onnx_mapper.mapping.engine import Engine, Mapped
+from onnx_mapper.mapping.equal_sizes import AxisOfInput, EqualSizes
+from onnx_mapper.mapping.ports import Entrance, enter, leave, sizes_named_by
+from onnx_mapper.mapping.site import Dtypes, InnerStep, Swallowed
+from onnx_mapper.model.builder import GraphBuilder, Narrowed
+from onnx_mapper.model.finish import Port, finish, with_named_sizes
+from onnx_mapper.model.metadata import NARROWED_KEY, NOISE_KEY
+from onnx_mapper.model.prune import nodes_of
+from onnx_mapper.opsets import ir_version_of
+from onnx_mapper.options import Options
+from onnx_mapper.rows.table import Table
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model, and what came to light while it was made.
+
+    Attributes:
+        model: The checked model.
+        rows_used: How many times each row was applied, by its title.
+        narrowed: The nodes that compute in fewer digits than PyTensor.
+        swallowed: Constants that became 0 or infinite.
+        wide: Where each node comes from that gives float64, though no float64 was to be.
+        drifts: What is new in the installed PyTensor and was taken as before.
+        tensors: The name that each PyTensor variable has in the model.
+        inner_steps: What inner graphs compute, in order, by tensors of the model.
+        final_name: Tells the name that a tensor has in the model.
+    """
+
+    model: ModelProto
+    rows_used: Mapping[str, int]
+    narrowed: tuple[Narrowed, ...]
+    swallowed: tuple[Swallowed, ...]
+    wide: tuple[Source, ...]
+    drifts: tuple[str, ...]
+    tensors: Mapping[Any, str]
+    inner_steps: tuple[InnerStep, ...]
+    final_name: Callable[[str], str]
+
+
+def build(table: Table, captured: Captured, options: Options) -> Built:
+    """Map a captured graph by the rows of one table.
+
+    Where sizes of inputs turn out to be equal, the graph is mapped once more with that
+    knowledge: which of several equal sizes PyTensor asks for differs from process to process.
+    (Where something may not run at all, what it takes for equal may not be.)
+
+    Raises:
+        Refused: When ops, attributes or dtypes of the graph can't be expressed; lists all.
+        InvalidRequest: When an option does not fit the graph.
+    """
+    dtypes = Dtypes("float32" if options.dtype == "float32" else None)
+    equal_sizes = EqualSizes()
+    equal: Mapping[AxisOfInput, str] = {}
+    while True:
+        builder = GraphBuilder(options.opset, ir_version_of(options.opset), _names(captured))
+        engine = Engine(table, builder, dtypes, options.random, equal_sizes, options.strict)
+        entrance = enter(captured, builder, dtypes, options, equal)
+        mapped = engine.run(captured, entrance.known)
+        learned = equal_sizes.symbols([(port.name, len(port.dims)) for port in entrance.ports])
+        refusals = (*entrance.refusals, *mapped.refusals)
+        if refusals or builder.has_branches or learned == equal:
+            break
+        equal = learned
+    if refusals:
+        raise Refused(gather_refusals(refusals))
+    results = [engine.read(output.variable, mapped.values) for output in captured.outputs]
+    outputs = leave(captured, builder, mapped.values, results, options)
+    compromises = builder.compromises
+    metadata = {"pytensor": pytensor.__version__, **options.metadata()}
+    if compromises.narrowed:
+        operators = sorted({entry.op_type for entry in compromises.narrowed})
+        metadata[NARROWED_KEY] = ", ".join(operators)
+    inputs = _with_noises(entrance, mapped, metadata)
+    named = with_named_sizes([*inputs, *outputs])
+    model = finish(builder, named[: len(inputs)], named[len(inputs) :], captured.name, metadata)
+    tensors = {
+        v: builder.names.final(x.name) for v, x in mapped.values.items() if isinstance(x, Value)
+    }
+    return Built(
+        model,
+        mapped.rows_used,
+        compromises.narrowed,
+        (*entrance.swallowed, *mapped.swallowed),
+        _wide_nodes(model, compromises.wide) if dtypes.narrow_to else (),
+        mapped.drifts,
+        tensors,
+        mapped.inner_steps,
+        builder.names.final,
+    )  # fmt: skip
+
+
+def _names(captured: Captured) -> frozenset[str]:
+    return frozenset(
+        [
+            *(input_.name for input_ in captured.inputs),
+            *(parameter.name for parameter in captured.parameters),
+            *(output.name for output in captured.outputs),
+        ]
+    )
+
+
+def _with_noises(entrance: Entrance, mapped: Mapped, metadata: dict[str, str]) -> Sequence[Port]:
+    """Return the inputs of a model with those for random numbers, and list these in its metadata."""
+    ports = with_named_sizes(entrance.ports)
+    for noise in mapped.noises:
+        dims = sizes_named_by(ports, noise.value)
+        port = Port(noise.value.name, noise.value.dtype, dims, str(noise))
+        ports = with_named_sizes([*ports, port])
+        metadata[NOISE_KEY + port.name] = port.doc
+    return ports
+
+
+def _wide_nodes(model: ModelProto, wide: Mapping[str, Source]) -> tuple[Source, ...]:
+    """Return where those nodes of a model come from that give float64."""
+    present = {name for node in nodes_of(model.graph) for name in node.output}
+    return tuple(source for name, source in wide.items() if name in present)

@@ -1,0 +1,80 @@
+"""The constants of one model: equal ones are one initializer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from onnx_mapper.language.tensors import Array, Value
+from onnx_mapper.language.values import DTYPES, StaticError, describe
+from onnx_mapper.model.operators import plain, refuse_unknown
+
+
+class Constants:
+    """Tensors whose numbers are known while exporting.
+
+    Args:
+        fresh_name: Gives names that nothing in the model has.
+    """
+
+    def __init__(self, fresh_name: Callable[[str], str]) -> None:
+        self._fresh_name = fresh_name
+        self._values: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+
+    def __iter__(self) -> Iterator[Value]:
+        """Iterate over all constants, in the order in which they came."""
+        return iter(self._values.values())
+
+    def of(self, array: Array, hint: str = "constant") -> Value:
+        """Return a tensor with these numbers; equal constants share one initializer."""
+        array = np.asarray(array)
+        if array.dtype.name not in DTYPES:
+            raise StaticError(f"ONNX Runtime has no tensors of dtype {array.dtype.name}")
+        if not array.flags.c_contiguous or array.dtype.byteorder == ">":
+            array = array.astype(array.dtype.newbyteorder("="), order="C")
+        key = (array.dtype.name, array.shape, array.tobytes())
+        value = self._values.get(key)
+        if value is None:
+            value = Value(self._fresh_name(hint), array.dtype.name, array.shape, array)
+            self._values[key] = value
+        return value
+
+    def literal(self, number: Any, dtype: str) -> Value:
+        """Return a constant of a dtype from a static number or vector.
+
+        Raises:
+            StaticError: When the dtype can't hold it exactly (300 in int8, 0.5 in int64),
+                or when a size in it is unknown at export.
+        """
+        refuse_unknown(number)
+        try:
+            array = np.asarray(plain(number))
+            if array.dtype.kind == "f" and dtype == "uint64":
+                array = _as_integers(plain(number), array)
+        except (ValueError, OverflowError) as error:
+            raise StaticError(f"{describe(number)} is no tensor: {error}") from None
+        if array.size == 0:
+            array = array.astype(dtype)
+        target = np.dtype(dtype)
+        if target.kind in "iu" and array.size:
+            limits = np.iinfo(target)
+            if (
+                array.dtype.kind not in "biu"
+                or array.min() < limits.min
+                or array.max() > limits.max
+            ):
+                raise StaticError(f"{describe(number)} does not fit {dtype}")
+        if target.kind == "b" and array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():
+            raise StaticError(f"{describe(number)} is no bool")
+        if array.dtype.kind not in "biuf":
+            raise StaticError(f"{describe(number)} is no number")
+        return self.of(array.astype(target))
+
+
+def _as_integers(numbers: Any, array: Array) -> Array:
+    """Undo what NumPy does to whole numbers of which some need int64 and others uint64."""
+    exact = np.asarray(numbers, dtype=object)
+    whole = all(isinstance(number, int) for number in exact.flat)
+    return exact.astype("uint64") if whole else array

@@ -1,0 +1,64 @@
+"""Which dtype a node computes in, given the kernels that there are."""
+
+from __future__ import annotations
+
+from onnx.defs import OpSchema
+
+from onnx_mapper.language.values import StaticError
+from onnx_mapper.model.kernels import KernelTable
+from onnx_mapper.model.operators import allowed_dtypes
+
+EXACTLY_WIDER = {
+    "bool": ("uint8", "int32", "int64"),
+    "int8": ("int16", "int32", "int64"),
+    "int16": ("int32", "int64"),
+    "int32": ("int64",),
+    "uint8": ("uint16", "int32", "int64"),
+    "uint16": ("int32", "int64"),
+    "uint32": ("int64",),
+    "float16": ("float32", "float64"),
+    "float32": ("float64",),
+}
+NARROWER = {"float64": ("float32",)}
+
+
+def running_dtype(
+    schema: OpSchema, variable: str, dtype: str, kernels: KernelTable, opset: int
+) -> str:
+    """Return the dtype in which a node computes what it is given in another one.
+
+    That itself where there is a kernel for it; else the nearest wider one, which holds its numbers
+    exactly; else a narrower one, which has fewer digits.
+
+    Args:
+        schema: The operator's.
+        variable: One of its type variables.
+        dtype: The dtype of what the node is given.
+        kernels: The runtime's.
+        opset: The model's, for the message.
+
+    Raises:
+        StaticError: When there is none of them.
+
+    Example:
+        >>> from onnx_mapper.model.kernels import kernel_table
+        >>> from onnx_mapper.model.operators import schema_of
+        >>> running_dtype(schema_of("Conv", 18), "T", "float16", kernel_table(), 18)
+        'float32'
+    """
+    allowed = allowed_dtypes(schema, variable)
+    candidate: str
+    for candidate in (dtype, *EXACTLY_WIDER.get(dtype, ()), *NARROWER.get(dtype, ())):
+        if candidate in allowed and kernels.runs(
+            schema.name, schema.since_version, {variable: candidate}
+        ):
+            return candidate
+    raise StaticError(
+        f"{kernels.name}'s {schema.name} does not compute in {dtype} at opset {opset}, "
+        "nor in a dtype that holds it"
+    )
+
+
+def is_narrower(dtype: str, than: str) -> bool:
+    """Tell whether a dtype has fewer digits than another one that it stands in for."""
+    return dtype in NARROWER.get(than, ())

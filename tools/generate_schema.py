@@ -29,7 +29,17 @@ BODY = {
         {"type": "string", "maxLength": 800},
         {
             "type": "array",
-            "items": {"type": "string", "maxLength": 800},
+            "items": {
+                "if": {"type": "object"},
+                "then": {
+                    "description": "The result where a condition holds: `when condition: result`.",
+                    "propertyNames": {"pattern": "^when "},
+                    "additionalProperties": {"$ref": "#/definitions/formula"},
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                },
+                "else": {"type": "string", "maxLength": 800},
+            },
             "minItems": 1,
             "maxItems": 120,
         },

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from onnx_mapper.errors import Place, RowError
@@ -14,6 +15,12 @@ from onnx_mapper.language.tensors import TensorType, Value
 from onnx_mapper.language.values import StaticError, Vector, bounded, describe, leaves
 
 Items = Callable[[Scope], list[Any]]
+
+STEP = "i"
+"""What the number of a loop's step is called."""
+
+MOST_UNROLLED = 8
+"""Loops of at most so many steps, known at export, are no Loop: one costs more than they do."""
 
 
 class Compiling(Protocol):
@@ -182,8 +189,129 @@ def _fold(compiler: Compiling, node: ast.Call) -> Compute:
     return compute
 
 
+def _loop(compiler: Compiling, node: ast.Call) -> Compute:
+    """`loop(n, Mul(x, Add(i, 1)), x=x)`, and with a condition `loop(n, [x, y], some(x), x=x, y=y)`."""
+    if not 2 <= len(node.args) <= 3 or any(isinstance(a, ast.Starred) for a in node.args):
+        raise compiler.refuse(
+            node,
+            "loop takes the number of steps, what a step makes of its state, a condition for going "
+            "on if there is one, and the first state: loop(n, Mul(x, Add(i, 1)), x=x)",
+        )
+    count = compiler.compile(node.args[0])
+    names, firsts, bodies = _bound(compiler, node, node.args[1:], "a loop's states", (STEP,))
+    body, *asked = bodies
+
+    def compute(scope: Scope) -> Any:
+        if scope.nodes is None:
+            raise StaticError("loop makes nodes, and only static values are allowed here")
+        scope.limit.step()
+        steps, given = count(scope), [first(scope) for first in firsts]
+        run = _Loop(scope, names, given, body, asked[0] if asked else None)
+        known = (
+            steps.known.item() if isinstance(steps, Value) and steps.known is not None else steps
+        )
+        if isinstance(known, int) and known <= MOST_UNROLLED and not asked:
+            return run.unrolled(known)
+        return run.rolled(steps)
+
+    return compute
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """A loop at hand.
+
+    Attributes:
+        scope: What its step sees beside its state.
+        names: What the parts of its state are called.
+        given: The first state.
+        body: What a step makes of the state, and what it collects.
+        going: Whether to take another step; None for always.
+    """
+
+    scope: Scope
+    names: Sequence[str]
+    given: Sequence[Any]
+    body: Compute
+    going: Compute | None
+
+    def unrolled(self, steps: int) -> Any:
+        """Take the steps one after the other, without a Loop."""
+        nodes = self.scope.nodes
+        assert nodes is not None
+        state, count = leaves(Vector(self.given)), len(leaves(Vector(self.given)))
+        collected: list[list[Value]] = []
+        for step in range(steps):
+            after = self._step(state, nodes.literal(step, "int64"))
+            state = after[:count]
+            collected.append([_tensor(item) for item in after[count:]])
+        if not collected or not collected[0]:
+            return state[0] if count == 1 else Vector(state)
+        stacked = [
+            nodes.node(
+                "Concat",
+                [nodes.node("Unsqueeze", [row, Vector([0])], {}, 1)[0] for row in rows],
+                {"axis": 0},
+                1,
+            )[0]
+            for rows in zip(*collected, strict=True)
+        ]
+        return Vector([*state, *stacked])
+
+    def rolled(self, steps: Any) -> Any:
+        """Take the steps in a Loop."""
+        nodes = self.scope.nodes
+        assert nodes is not None
+        first = [_tensor(item) for item in leaves(Vector(self.given))]
+        ports = [
+            (STEP, TensorType("int64", ())),
+            ("going", TensorType("bool", ())),
+            *(
+                (name, item)
+                for name, part in zip(self.names, self.given, strict=True)
+                for item in leaves(part)
+            ),
+        ]
+        made = 0
+
+        def build(tensors: Sequence[Value]) -> list[Value]:
+            nonlocal made
+            index, going, *state = tensors
+            after = [_tensor(item) for item in self._step(state, index)]
+            made = len(after)
+            if self.going is not None:
+                going = _tensor(self.going(self._inside(after)))
+            return [going, *after]
+
+        body = nodes.subgraph(ports, build)
+        begin = True if self.going is None else self.going(self._inside(first))
+        results = nodes.node("Loop", [steps, begin, *first], {"body": body}, made)
+        states = [nodes.ask("like", [new, old]) for new, old in zip(results, first, strict=False)]
+        return states[0] if made == 1 else Vector([*states, *results[len(first) :]])
+
+    def _inside(self, state: Sequence[Any]) -> Scope:
+        """Return the scope of a step, or of the condition, for a state."""
+        left = iter(state)
+        inner = dataclasses.replace(self.scope, names=dict(self.scope.names))
+        inner.names.update(
+            (name, _refilled(part, left)) for name, part in zip(self.names, self.given, strict=True)
+        )
+        return inner
+
+    def _step(self, state: Sequence[Any], index: Value) -> list[Any]:
+        inner = self._inside(state)
+        inner.names[STEP] = index
+        self.scope.limit.step()
+        after = leaves(self.body(inner))
+        if len(after) < len(state):
+            raise StaticError(
+                f"a step of a loop gives {len(after)} tensors, and its state has {len(state)}"
+            )
+        return after
+
+
 _FORMS: dict[str, Callable[[Compiling, ast.Call], Compute]] = {
-    "graph": _graph, "branch": _branch, "fold": _fold
+    "graph": _graph, "branch": _branch, "fold": _fold, "loop": _loop
 }  # fmt: skip
 
 
@@ -191,14 +319,26 @@ def _binding(
     compiler: Compiling, node: ast.Call, which: str
 ) -> tuple[list[str], list[Compute], Compute]:
     """Compile a call whose keywords are names that only its argument sees."""
+    names, parts, (body,) = _bound(compiler, node, node.args, which)
+    return names, parts, body
+
+
+def _bound(
+    compiler: Compiling,
+    node: ast.Call,
+    arguments: Sequence[ast.expr],
+    which: str,
+    more: Sequence[str] = (),
+) -> tuple[list[str], list[Compute], list[Compute]]:
+    """Compile arguments that see a call's keywords, and more names, as names of their own."""
     names = [k.arg for k in node.keywords if k.arg and re.fullmatch(r"[a-z][a-z0-9_]*", k.arg)]
     if len(names) != len(node.keywords):
         raise compiler.refuse(node, f"{which} have plain lower-case names")
     parts = [compiler.compile(keyword.value) for keyword in node.keywords]
-    compiler.bound.extend(names)
-    body = compiler.compile(node.args[0])
-    del compiler.bound[len(compiler.bound) - len(names) :]
-    return names, parts, body
+    compiler.bound.extend([*names, *more])
+    bodies = [compiler.compile(argument) for argument in arguments]
+    del compiler.bound[len(compiler.bound) - len(names) - len(more) :]
+    return names, parts, bodies
 
 
 def _type_like(item: Any) -> Value | TensorType:

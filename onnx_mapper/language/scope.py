@@ -152,10 +152,18 @@ class Statement:
     Attributes:
         targets: The names that receive the outputs; empty for an expression alone.
         formula: The expression.
+        guard: For `when condition: expression`, the condition: where it holds, the expression is the
+            result and the statements after it don't run; where it doesn't, they do.
     """
 
     targets: tuple[str, ...]
     formula: Formula
+    guard: Formula | None = None
+
+    @property
+    def formulas(self) -> tuple[Formula, ...]:
+        """All of its formulas, in the order in which they are evaluated."""
+        return (self.formula,) if self.guard is None else (self.guard, self.formula)
 
 
 @dataclass(frozen=True)
@@ -219,9 +227,16 @@ def call_definition(definition: Definition, values: Sequence[Any], scope: Scope)
 
 
 def run_body(body: Sequence[Statement], scope: Scope) -> Any:
-    """Run statements in order and return the last one's value; targets become names."""
+    """Run statements in order and return the last one's value; targets become names.
+
+    A statement with a guard that holds is the last one.
+    """
     result: Any = None
     for statement in body:
+        if statement.guard is not None:
+            if truth(statement.guard.evaluate(scope)):
+                return statement.formula.evaluate(scope)
+            continue
         result = statement.formula.evaluate(scope)
         if len(statement.targets) == 1:
             scope.names[statement.targets[0]] = result

@@ -494,4 +494,10 @@ def fold(next_: Any) -> Any:
     raise NotImplementedError
 
 
+@_call(by="language", shown="loop(n, next, going, x=first, …)")
+def loop(n: Any, next_: Any) -> Any:
+    """What a state becomes in n steps, step i among them, and what more a step gives, collected."""
+    raise NotImplementedError
+
+
 CALLS: dict[str, Call] = _REGISTRY.calls

@@ -111,7 +111,7 @@ def _way_to_itself(start: str, calls: Mapping[str, Sequence[str]]) -> tuple[str,
 
 def _called(definition: Definition, language: Language) -> list[str]:
     """Return the definitions that a definition calls, in order."""
-    trees = [statement.formula.tree for statement in definition.body]
+    trees = [f.tree for statement in definition.body for f in statement.formulas]
     calls = [call.func for tree in trees for call, _ in _calls(tree, False)]
     names = [func.id for func in calls if isinstance(func, ast.Name)]
     return [name for name in dict.fromkeys(names) if name in language.definitions]
@@ -125,8 +125,12 @@ def _check_body(
     given: Given = frozenset(),
 ) -> None:
     names = set(in_scope)
+    guarded = False
     for statement in body:
-        _check_formula(statement.formula, frozenset(names), language, open_names, given)
+        if statement.guard is not None:
+            _check_formula(statement.guard, frozenset(names), language, open_names)
+            guarded = guarded or _asks(statement.guard.tree)
+        _check_formula(statement.formula, frozenset(names), language, open_names, given, guarded)
         names.update(statement.targets)
 
 
@@ -136,6 +140,7 @@ def _check_formula(
     language: Language,
     open_names: bool,
     given: Given = frozenset(),
+    guarded: bool = False,
 ) -> None:
     for name in sorted(formula.names):
         if name not in in_scope and name not in language.constants and not open_names:
@@ -143,10 +148,10 @@ def _check_formula(
                 formula.place,
                 f"{name!r} is not defined; there are: {', '.join(sorted(in_scope))}",
             )
-    for call, guarded in _calls(formula.tree, False):
+    for call, asked in _calls(formula.tree, guarded):
         name = call.func.id  # type: ignore[attr-defined]
         if name[0].isupper():
-            _check_node(formula.place, call, name, guarded)
+            _check_node(formula.place, call, name, asked)
             _check_required(formula.place, call, name, given)
         else:
             _check_function(formula.place, call, name, language)
@@ -166,12 +171,16 @@ def _check_required(place: Place, call: ast.Call, op_type: str, given: Given) ->
 def _calls(tree: ast.AST, guarded: bool) -> Iterator[tuple[ast.Call, bool]]:
     """Yield calls; guarded ones stand in a condition that asks for the opset or a kernel."""
     if isinstance(tree, ast.IfExp):
-        asks = any(isinstance(n, ast.Name) and n.id in _GUARDS for n in ast.walk(tree.test))
-        guarded = guarded or asks
+        guarded = guarded or _asks(tree.test)
     if isinstance(tree, ast.Call):
         yield tree, guarded
     for child in ast.iter_child_nodes(tree):
         yield from _calls(child, guarded)
+
+
+def _asks(condition: ast.expr) -> bool:
+    """Tell whether a condition asks for the opset or a kernel."""
+    return any(isinstance(n, ast.Name) and n.id in _GUARDS for n in ast.walk(condition))
 
 
 def _check_node(place: Place, call: ast.Call, op_type: str, guarded: bool) -> None:

@@ -198,7 +198,7 @@ def _names_of(row: Row) -> set[str]:
     for formula in formulas_of(row):
         names |= formula.names
     for statement in row.body:
-        names |= statement.formula.names
+        names = names.union(*(formula.names for formula in statement.formulas))
     return names
 
 

@@ -30,6 +30,9 @@ from onnx_mapper.rows.model import (
 from onnx_mapper.rows.schema import validate_entry
 from onnx_mapper.rows.strict_yaml import Document, Key
 
+WHEN = "when "
+"""What the key of a statement with a condition begins with."""
+
 _SIGNATURE = re.compile(r"^\s*([a-z][a-z0-9_]*)\s*\(([^()]*)\)\s*$")
 _VERBS = ("to", "rewrite", "require", "ignore")
 _MEANINGS = ("onnx", "inline", "delegate", "unfuse", "refuse")
@@ -87,16 +90,29 @@ class _Reader:
         if not isinstance(source, list):
             return (parse_statement(_as_text(source), self.place(*keys)),)
         statements = tuple(
-            parse_statement(_as_text(text), self.place(*keys, position))
-            for position, text in enumerate(source)
+            self.statement(written, *keys, position) for position, written in enumerate(source)
         )
         for position, statement in enumerate(statements[:-1]):
-            if not statement.targets:
+            if not statement.targets and statement.guard is None:
                 raise RowError(
                     self.place(*keys, position),
-                    "only the last statement may lack a name: write `name = …`",
+                    "only the last statement may lack a name or a condition: write `name = …`, or "
+                    "`when …: …`",
                 )
+        if statements[-1].guard is not None:
+            raise RowError(
+                self.place(*keys, len(statements) - 1),
+                "the last statement holds without a condition: write what the result is otherwise",
+            )
         return statements
+
+    def statement(self, written: Any, *keys: str | int) -> Statement:
+        """Read `name = …`, an expression, or `when condition: expression`."""
+        if not isinstance(written, dict):
+            return parse_statement(_as_text(written), self.place(*keys))
+        ((condition, result),) = written.items()
+        guard = parse_formula(condition.removeprefix(WHEN), self.place(*keys).within("when"))
+        return Statement((), parse_formula(_as_text(result), self.place(*keys)), guard)
 
     def definition(self, entry: Mapping[str, Any]) -> Definition:
         match = _SIGNATURE.match(entry["define"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from onnx_mapper.errors import Place, RowError
+from onnx_mapper.errors import InvalidRequest, Place, RowError
 
 LARGEST_FILE_BYTES = 1 << 20
 DEEPEST_NESTING = 30
@@ -93,6 +93,11 @@ def parse(text: str, file: str) -> Document:
         >>> parse("- op: a:B", "rows.yaml").data
         [{'op': 'a:B'}]
     """
+    if not yaml.__with_libyaml__:
+        raise InvalidRequest(
+            "this PyYAML is built without libyaml, which reads mapping files: install a PyYAML wheel "
+            "from the package index, or build it with libyaml's headers"
+        )
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             _refuse_ambiguous(event, file)
@@ -128,11 +133,23 @@ def _build(node: Any, key: Key, file: str, lines: dict[Key, int]) -> Any:
     lines[key] = line
     if len(key) > DEEPEST_NESTING:
         raise RowError(Place(file, line), f"nested more than {DEEPEST_NESTING} deep")
+    if isinstance(node, yaml.SequenceNode) and node.flow_style:
+        _refuse_open_question(node, file)
     if isinstance(node, yaml.SequenceNode):
         return [_build(item, (*key, i), file, lines) for i, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         return dict(_entries(node, key, file, lines))
     return _scalar(node, Place(file, line))
+
+
+def _refuse_open_question(node: Any, file: str) -> None:
+    """Refuse a plain `x?` in a list on one line, which not every reader of YAML takes for a text."""
+    for item in node.value:
+        if isinstance(item, yaml.ScalarNode) and not item.style and item.value.endswith("?"):
+            raise RowError(
+                Place(file, item.start_mark.line + 1),
+                f"{item.value} in a list on one line needs quotes: '{item.value}'",
+            )
 
 
 def _entries(node: Any, key: Key, file: str, lines: dict[Key, int]) -> Iterator[tuple[str, Any]]:

@@ -189,7 +189,7 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
 
 
 def _meaning(definition: Definition) -> object:
-    statements = [(part.targets, part.formula.text) for part in definition.body]
+    statements = [(part.targets, *(f.text for f in part.formulas)) for part in definition.body]
     return definition.parameters, statements
 
 

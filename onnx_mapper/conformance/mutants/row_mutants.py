@@ -22,6 +22,7 @@ from onnx_mapper.rows.checks import check_definition, check_row
 from onnx_mapper.rows.fit import installed_class
 from onnx_mapper.rows.model import Row, To
 from onnx_mapper.rows.op_classes import props_of
+from onnx_mapper.rows.reader import WHEN
 from onnx_mapper.rows.table import Table
 
 _LIE = "A lie, to see whether a case notices."
@@ -174,10 +175,26 @@ def _single_keys(source: Data) -> Iterator[Lie]:
 def _body_edits(source: Data) -> Iterator[Lie]:
     body = source.get("onnx")
     if isinstance(body, list):
-        for position, text in enumerate(body):
-            yield from _formula_edits(("onnx", position), text)
+        for position, written in enumerate(body):
+            if isinstance(written, dict):
+                yield from _guard_edits(position, written)
+            else:
+                yield from _formula_edits(("onnx", position), written)
     elif body is not None:
         yield from _formula_edits(("onnx",), body)
+
+
+def _guard_edits(position: int, written: Data) -> Iterator[Lie]:
+    """Yield lies about `when condition: result`."""
+    ((key, result),) = written.items()
+    condition, keys = key.removeprefix(WHEN), ("onnx", position)
+    path = f"onnx/{position}"
+    yield f"{path}: {key} dropped", _dropping(keys), condition
+    yield f"{path}: {key} always", _ending(position, result), condition
+    for change in changes(condition):
+        edit = _setting(keys, {f"{WHEN}{change.text}": result})
+        yield f"{path}: {WHEN}{change.label}", edit, condition
+    yield from _formula_edits((*keys, key), result, path)
 
 
 def _attributes(row: Row) -> Iterator[Lie]:
@@ -250,9 +267,9 @@ def _siblings(target: str, operators: set[str]) -> list[str]:
     return []
 
 
-def _formula_edits(keys: tuple[str | int, ...], source: Any) -> Iterator[Lie]:
+def _formula_edits(keys: tuple[str | int, ...], source: Any, path: str = "") -> Iterator[Lie]:
     """Yield lies about a formula; a hook is skipped instead."""
-    path = "/".join(map(str, keys))
+    path = path or "/".join(map(str, keys))
     if isinstance(source, dict):
         if "rewrite" in keys:
             yield f"{path}: hook skipped", _setting(keys, str(keys[-1])), None
@@ -272,6 +289,15 @@ def _at(data: Any, keys: tuple[str | int, ...]) -> Any:
 def _setting(keys: tuple[str | int, ...], value: Any) -> Edit:
     def edit(data: Data) -> None:
         _at(data, keys[:-1])[keys[-1]] = value
+
+    return edit
+
+
+def _ending(position: int, result: Any) -> Edit:
+    """Let a statement of a body be the last one, without a condition."""
+
+    def edit(data: Data) -> None:
+        data["onnx"][position:] = [result]
 
     return edit
 

@@ -309,4 +309,6 @@ def _shuffled(items: Sequence[Noticing]) -> list[Noticing]:
 def _uses(definition: Definition, noticing: Noticing) -> bool:
     """Tell whether an item evaluates a part of a definition."""
     marks = noticing[1]
-    return any(mark_of(definition.name, s.formula.text) in marks for s in definition.body)
+    return any(
+        mark_of(definition.name, f.text) in marks for s in definition.body for f in s.formulas
+    )

@@ -7,7 +7,6 @@ fails where a committed page is stale.
 from __future__ import annotations
 
 import csv
-import inspect
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import pytensor
 import yaml
 
 from onnx_mapper.checking.drift import Drift, find_drift
-from onnx_mapper.language.vocabulary import CONSTANTS, FUNCTIONS
+from onnx_mapper.language.vocabulary import CALLS, CONSTANTS
 from onnx_mapper.rows.model import Row
 from onnx_mapper.rows.op_classes import class_path, concrete_op_classes
 from onnx_mapper.rows.table import Table, load_table
@@ -42,41 +41,44 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield DOCS / f"drift-{pytensor.__version__}.md", drift_page(find_drift())
 
 
+ANSWERERS = {
+    "vocabulary": ("Functions", "Computed while exporting, from what is known."),
+    "model": ("Questions about the model", "Answered by the model under construction."),
+    "graph": ("Questions about the graph", "Answered where the op stands."),
+    "language": ("Forms", "Their keywords are names that the first arguments see."),
+}
+
+
 def vocabulary_page() -> str:
-    """Return the list of functions that formulas can call."""
+    """Return the list of what formulas can call."""
     lines = [GENERATED + "# Vocabulary\n"]
-    lines.append("What a [formula](formulas.md) can call beside ONNX's operators. All of it is")
-    lines.append("decided while exporting.\n")
-    lines.append("| call | meaning |\n|---|---|")
-    for name, function in FUNCTIONS.items():
-        parameters = ", ".join(map(str, inspect.signature(function).parameters.values()))
-        bare = (
-            ", ".join(part.split(":")[0] for part in parameters.split(", ")) if parameters else ""
+    lines.append(
+        "What a [formula](formulas.md) can call beside ONNX's operators and the definitions of"
+    )
+    lines.append(
+        "mapping files. All of it is decided while exporting; functions that Python has go by"
+    )
+    lines.append("Python's names.\n")
+    for answerer, (title, what) in ANSWERERS.items():
+        lines.append(f"## {title}\n\n{what}\n\n| call | meaning |\n|---|---|")
+        lines.extend(
+            f"| `{call.shown}` | {_first_line(call.summary)} |"
+            for call in CALLS.values()
+            if call.answerer == answerer
         )
-        lines.append(f"| `{name}({bare})` | {_first_line(function.__doc__)} |")
-    lines.append("| `runs('Op', x, …)` | Whether ONNX Runtime has a kernel for these dtypes. |")
-    lines.append("| `constant(numbers, dtype)` | A tensor with these numbers. |")
-    lines.append("| `like(x, y)` | x, known to have the shape of y. |")
-    lines.append(
-        "| `made_by(x, 'Op', 'attribute', …)` | The inputs and these attributes of the node that "
-        "made x, or None where another operator did. |"
-    )
-    lines.append("| `takes_batches(op)` | Whether an op's rows hold for leading batch axes. |")
-    lines.append("| `repeated(op, inputs, n)` | What an op gives over n leading axes. |")
-    lines.append(
-        "| `applied(op, inputs, n)` | What an op gives without this op's n leading axes. |"
-    )
-    lines.append("| `graph(outputs, i=…, x=…)` | A graph for a node's attribute, with inputs. |")
-    lines.append("| `branch(outputs)` | A graph that runs at most once, without inputs. |")
-    lines.append("| `inner(graph, …)` | What an op's inner graph gives for these inputs. |")
-    lines.append("| `excess(x, n)` | By how much the first size of input x exceeds the number n. |")
-    lines.append("| `noise(distribution, dtype, sizes)` | A model input for random numbers. |")
+        lines.append("")
     names = ", ".join(f"`{name}`" for name in CONSTANTS)
-    return "\n".join(lines) + f"\n\nConstants: {names}.\n"
+    return "\n".join(lines) + f"\nConstants: {names}.\n"
 
 
 def _first_line(text: str | None) -> str:
     return " ".join((text or "").strip().split("\n\n")[0].split()).replace("|", "\\|")
+
+
+TOLD_OTHERWISE = frozenset(
+    {"op", "summary", "inputs", "refuse", "family", "cases", "deviations", "equivalent"}
+)
+"""Keys of a row that its page tells in words, or that only test it."""
 
 
 def family_page(file: str, rows: list[Row]) -> str:
@@ -92,18 +94,7 @@ def family_page(file: str, rows: list[Row]) -> str:
             lines.append(f"\nRefused: {row.refuse}")
         lines.append("")
         shown = {
-            key: row.source[key]
-            for key in (
-                "needs",
-                "promote",
-                "let",
-                "rewrite",
-                "onnx",
-                "inline",
-                "delegate",
-                "attributes",
-            )
-            if row.source and key in row.source
+            key: value for key, value in (row.source or {}).items() if key not in TOLD_OTHERWISE
         }
         if shown:
             text = yaml.safe_dump(shown, sort_keys=False, width=110, allow_unicode=True)

@@ -25,25 +25,24 @@ FORMULA = {
 }
 BODY = {
     "description": "The op in ONNX: one expression, or statements whose last is the result.",
-    "oneOf": [
-        {"type": "string", "maxLength": 800},
-        {
-            "type": "array",
-            "items": {
-                "if": {"type": "object"},
-                "then": {
-                    "description": "The result where a condition holds: `when condition: result`.",
-                    "propertyNames": {"pattern": "^when "},
-                    "additionalProperties": {"$ref": "#/definitions/formula"},
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                },
-                "else": {"type": "string", "maxLength": 800},
+    "if": {"type": "array"},
+    "then": {
+        "type": "array",
+        "items": {
+            "if": {"type": "object"},
+            "then": {
+                "description": "The result where a condition holds: `when condition: result`.",
+                "propertyNames": {"pattern": "^when "},
+                "additionalProperties": {"$ref": "#/definitions/formula"},
+                "minProperties": 1,
+                "maxProperties": 1,
             },
-            "minItems": 1,
-            "maxItems": 120,
+            "else": {"type": "string", "maxLength": 800},
         },
-    ],
+        "minItems": 1,
+        "maxItems": 120,
+    },
+    "else": {"type": "string", "maxLength": 800},
 }
 REASON = {"type": "string", "minLength": 8}
 CLASS_PATH = {
@@ -129,7 +128,12 @@ def schema() -> dict[str, Any]:
             "oneOf": [CLASS_PATH, {"type": "array", "items": CLASS_PATH, "minItems": 1}],
             "description": "The Op's class, or all the homes that it has had.",
         },
-        "summary": {"type": "string", "minLength": 4, "maxLength": 200},
+        "summary": {
+            "type": "string",
+            "minLength": 4,
+            "maxLength": 200,
+            "description": "In one line, what the op computes.",
+        },
         "subclasses": {"type": "boolean"},
         "broadcasts": {"type": "boolean"},
         "inputs": {

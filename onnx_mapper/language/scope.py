@@ -144,6 +144,17 @@ class Formula:
             told = f"{type(error).__name__}: {error}"
             raise RowError(self.place, f"{told} (in {shortened(self.text)})") from error
 
+    def holds(self, scope: Scope) -> bool:
+        """Evaluate the expression as a condition.
+
+        Raises:
+            RowError: When it has no answer, or one that is neither true nor false.
+        """
+        try:
+            return truth(self.evaluate(scope))
+        except StaticError as error:
+            raise RowError(self.place, f"{error} (in {shortened(self.text)})") from None
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -234,7 +245,7 @@ def run_body(body: Sequence[Statement], scope: Scope) -> Any:
     result: Any = None
     for statement in body:
         if statement.guard is not None:
-            if truth(statement.guard.evaluate(scope)):
+            if statement.guard.holds(scope):
                 return statement.formula.evaluate(scope)
             continue
         result = statement.formula.evaluate(scope)

@@ -60,6 +60,7 @@ class Answers:
 
     def applied(self, op: Any, inputs: Any, n: Any) -> Vector:
         """Map an op that gives what this one gives, without that many leading axes."""
+        _check_op("applied", op)
         outputs = tuple(
             TensorType(t.dtype, None if t.shape is None else t.shape[n:])
             for t in self._site.outputs
@@ -68,11 +69,13 @@ class Answers:
 
     def repeated(self, op: Any, inputs: Any, n: Any) -> Vector:
         """Map an op that is repeated over that many leading axes, by a row that takes batches."""
+        _check_op("repeated", op)
         inner = Site(op, tuple(inputs), self._site.outputs, self._site.depth + 1, n)
         return Vector(self._mapper.apply(inner))
 
     def takes_batches(self, op: Any) -> bool:
         """Tell whether an op's rows hold for inputs with leading batch axes."""
+        _check_op("takes_batches", op)
         rows = self._mapper.rows_for(op)
         return bool(rows) and all(row.batched or row.refuse for row in rows)
 
@@ -128,6 +131,11 @@ class Answers:
         value = replace(value, sizes=tuple(a or b for a, b in zip(told, value.sizes, strict=True)))
         mapper.take_noise(Noise(value, distribution, nodes.source), states)
         return value
+
+
+def _check_op(question: str, op: Any) -> None:
+    if not hasattr(op, "make_node"):
+        raise StaticError(f"{question} takes an op that an attribute holds, not {describe(op)}")
 
 
 def unfused(mapper: Mapper, name: str, row: Row, given: tuple[Any, ...], site: Site) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from onnx_mapper.errors import RefusedHere, RowError
-from onnx_mapper.language.scope import Scope, truth
+from onnx_mapper.language.scope import Scope
 from onnx_mapper.language.values import as_static, describe
 from onnx_mapper.mapping.site import Site
 from onnx_mapper.rows.fit import (
@@ -62,9 +62,7 @@ class Choice:
             problems = {row.title: self._misfit(row, site.op) for row in rows}
             usable = [row for row in rows if not problems[row.title] and (row.inline or not unfit)]
             chosen = [
-                row
-                for row in usable
-                if row.choose is None or truth(row.choose.evaluate(scope_of(row, site)))
+                row for row in usable if row.choose is None or row.choose.holds(scope_of(row, site))
             ]
             if len(chosen) == 1:
                 self._note_drift(chosen[0], site.op)

@@ -12,12 +12,12 @@ from pytensor.scalar.basic import ScalarType
 
 from onnx_mapper.capture.graph import Captured, ordered_applies
 from onnx_mapper.capture.rewrites import cleaned
-from onnx_mapper.errors import Refusal, RefusedHere, RowError
+from onnx_mapper.errors import MapperError, Refusal, RefusedHere, RowError
 from onnx_mapper.language.nodes import Nodes, Source
 from onnx_mapper.language.scope import Lazy, Limit, Scope
 from onnx_mapper.language.tensors import Array, Value
 from onnx_mapper.language.text import shortened
-from onnx_mapper.language.values import DTYPES, StaticError, Vector
+from onnx_mapper.language.values import DTYPES, StaticError, Vector, as_static, describe
 from onnx_mapper.mapping.answers import Answers, unfused
 from onnx_mapper.mapping.choice import Choice
 from onnx_mapper.mapping.equal_sizes import EqualSizes
@@ -220,7 +220,14 @@ class Engine:
         with self.nodes.sourced(Source(class_path(type(site.op)), row.at)):
             if row.broadcasts and not self.nodes.nested:
                 self._equal_sizes.meet(site.inputs)
-            return self._apply_row(row, site)
+            try:
+                return self._apply_row(row, site)
+            except (MapperError, RefusedHere):
+                raise
+            except StaticError as error:
+                raise RowError(row.place, str(error)) from None
+            except Exception as error:  # whatever a wrong row makes fail, its author is told where
+                raise RowError(row.place, f"{type(error).__name__}: {error}") from error
 
     def _apply_row(self, row: Row, site: Site) -> tuple[Any, ...]:
         _check_place(row, site)
@@ -231,16 +238,30 @@ class Engine:
         results: Sequence[Any]
         if row.delegate:
             given = current_inputs(row, scope, site)
-            other = getattr(site.op, row.delegate)
+            other = self._held(row, site, "delegate", row.delegate, "make_node", "op")
             results = self.apply(Site(other, given, rankless(site.outputs), site.depth + 1))
         elif row.inline:
-            graph = getattr(site.op, row.inline)
+            graph = self._held(row, site, "inline", row.inline, "inputs", "graph")
             results = Answers(self, site).inner(graph, *current_inputs(row, scope, site))
         elif row.unfuse:
+            self._held(row, site, "unfuse", row.unfuse, "fgraph", "op with an inner graph")
             results = unfused(self, row.unfuse, row, current_inputs(row, scope, site), site)
         else:
             results = run_row_body(row, scope, site, self.nodes)
         return finished(row, scope, site, results, self.nodes)
+
+    def _held(self, row: Row, site: Site, key: str, name: str, mark: str, what: str) -> Any:
+        """Return what an op holds in an attribute.
+
+        Raises:
+            RowError: When that is nothing, or nothing of the kind.
+        """
+        held = getattr(site.op, name, None)
+        if not hasattr(held, mark):
+            raise RowError(
+                row.locate(key), f"{row.name}.{name} is {describe(as_static(held))}, and no {what}"
+            )
+        return held
 
     def _scope(self, row: Row, site: Site) -> Scope:
         names: dict[str, Any] = {"opset": self.nodes.opset, "random": self.random}

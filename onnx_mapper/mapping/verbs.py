@@ -8,7 +8,7 @@ from onnx_mapper.errors import RefusedHere, RowError
 from onnx_mapper.language.nodes import Nodes, Source
 from onnx_mapper.language.scope import Formula, Scope, run_body, truth
 from onnx_mapper.language.tensors import Value
-from onnx_mapper.language.values import StaticError, Vector, as_static, describe
+from onnx_mapper.language.values import DTYPES, StaticError, Vector, as_static, describe
 from onnx_mapper.mapping.site import Dtypes, Site
 from onnx_mapper.rows.hooks import HOOKS
 from onnx_mapper.rows.model import HookCall, Require, Rewrite, Row, To
@@ -87,7 +87,7 @@ def check_requirements(row: Row, scope: Scope, site: Site, dtypes: Dtypes) -> No
                 row.title,
             )
     for need in row.needs:
-        if not truth(need.condition.evaluate(scope)):
+        if not need.condition.holds(scope):
             raise RefusedHere(
                 f"{row.name} needs {need.condition.text}. {need.because}".strip(), row.title
             )
@@ -98,11 +98,13 @@ def promote_inputs(row: Row, scope: Scope, nodes: Nodes) -> None:
     for name, formula in row.promote:
         names = row.input_names() if name is None else (name,)
         dtype = formula.evaluate(scope)
-        try:
-            for input_name in names:
-                scope.names[input_name] = _cast(scope.names[input_name], dtype, nodes)
-        except StaticError as error:
-            raise RowError(formula.place, str(error)) from None
+        if dtype not in DTYPES:
+            raise RowError(
+                formula.place,
+                f"promote gives {describe(dtype)}, which is no dtype; there are: {', '.join(DTYPES)}",
+            )
+        for input_name in names:
+            scope.names[input_name] = _cast(scope.names[input_name], dtype, nodes)
 
 
 def _cast(value: Any, dtype: Any, nodes: Nodes) -> Any:
@@ -134,8 +136,8 @@ def _formula_or_hook(body: Formula | HookCall, scope: Scope, subject: Any, nodes
         if isinstance(subject, Value):
             return hook(subject, nodes)
         return hook(subject)
-    except StaticError as error:
-        raise RowError(body.place, str(error)) from None
+    except (StaticError, TypeError) as error:
+        raise RowError(body.place, f"the hook {body.name}: {error}") from None
 
 
 def run_row_body(row: Row, scope: Scope, site: Site, nodes: Nodes) -> tuple[Any, ...]:

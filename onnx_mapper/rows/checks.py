@@ -63,12 +63,14 @@ def check_row(row: Row, language: Language) -> None:
         for call in _hook_calls(attribute.verb):
             if call.name not in HOOKS:
                 raise RowError(call.place, f"no hook {call.name!r}; there are: {', '.join(HOOKS)}")
+    for name, formula in row.promote:
+        if name is not None and name not in row.input_names():
+            listed = ", ".join(row.input_names()) or "none"
+            raise RowError(formula.place, f"{name!r} is no input; there are: {listed}")
     known = {target for statement in row.body for target in statement.targets}
     for name in row.outputs:
         if name not in known:
-            raise RowError(
-                row.place.within("outputs"), f"no statement of the body assigns {name!r}"
-            )
+            raise RowError(row.locate("outputs"), f"no statement of the body assigns {name!r}")
 
 
 def check_definition(definition: Definition, language: Language) -> None:

@@ -12,6 +12,7 @@ import importlib
 import inspect
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import pytensor
 
 from onnx_mapper.errors import Place
+from onnx_mapper.language.scope import Formula
 from onnx_mapper.language.vocabulary import CONSTANTS
 from onnx_mapper.rows.fingerprints import listed, make_node_parameters, tested
 from onnx_mapper.rows.model import ALWAYS_IN_SCOPE, Row, formulas_of
@@ -126,7 +128,7 @@ def fit_of(row: Row, cls: type) -> Fit:
     """
     if row.refuse:
         return Fit((), ())
-    found = (*_lost(row, cls), *_hidden(row, cls), *_miscounted(row, cls))
+    found = (*_lost(row, cls), *_never_set(row, cls), *_hidden(row, cls), *_miscounted(row, cls))
     if row.inline or row.unfuse:
         return Fit(found, ())
     used = {attribute.name for attribute in row.attributes} | {row.delegate} | _names_of(row)
@@ -188,18 +190,56 @@ def _lost(row: Row, cls: type) -> list[Misfit]:
     bound |= {name for name, _ in row.let}
     bound |= {target for statement in row.body for target in statement.targets}
     return found + [
-        Misfit(row.place, f"has no attribute {name!r} here, which formulas read; {there}")
+        Misfit(
+            _first_reading(row, name),
+            f"has no attribute {name!r} here, which formulas read; {there}",
+        )
         for name in sorted(_names_of(row) - declared - bound - set(props))
     ]
 
 
-def _names_of(row: Row) -> set[str]:
-    names: set[str] = set()
-    for formula in formulas_of(row):
-        names |= formula.names
+def _never_set(row: Row, cls: type) -> list[Misfit]:
+    """Return attributes beside `__props__` that a row names and no method of the class sets."""
+    known = {*props_of(cls), *dir(cls), *inspect.signature(cls).parameters}
+    for base in cls.__mro__:
+        functions = [f for f in vars(base).values() if inspect.isfunction(f)]
+        known.update(name for f in functions for name in f.__code__.co_names)
+        known.update(getattr(base, "__annotations__", {}))
+    named = [("reads", name) for name in row.reads]
+    named += [
+        (key, name)
+        for key, name in (
+            ("inline", row.inline),
+            ("delegate", row.delegate),
+            ("unfuse", row.unfuse),
+        )
+        if name is not None
+    ]
+    return [
+        Misfit(row.locate(key), f"has no attribute {name!r}{_meant(name, known)}")
+        for key, name in named
+        if name not in known
+    ]
+
+
+def _meant(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), 1, 0.7)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _all_formulas(row: Row) -> Iterator[Formula]:
+    yield from formulas_of(row)
     for statement in row.body:
-        names = names.union(*(formula.names for formula in statement.formulas))
-    return names
+        yield from statement.formulas
+
+
+def _names_of(row: Row) -> set[str]:
+    return set().union(*(formula.names for formula in _all_formulas(row)))
+
+
+def _first_reading(row: Row, name: str) -> Place:
+    """Return where a row first reads a name."""
+    return next(formula.place for formula in _all_formulas(row) if name in formula.names)
 
 
 def _hidden(row: Row, cls: type) -> list[Misfit]:

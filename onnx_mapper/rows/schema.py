@@ -28,6 +28,8 @@ def validate_entry(entry: Any, document: Document, key: Key) -> None:
         return
     error = errors[0]
     path = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        path = (*path, _extra(error))
     place = Place(document.file, document.line((*key, *path)), "/".join(map(str, path)))
     raise RowError(place, _explain(error))
 
@@ -36,6 +38,12 @@ def _telling(error: Any) -> tuple[int, bool, int]:
     """Rank an error by how much it tells: deep in the entry, and with few things allowed."""
     narrow = -len(error.validator_value) if error.validator == "enum" else -1000
     return len(error.absolute_path), error.validator == "additionalProperties", narrow
+
+
+def _extra(error: Any) -> str:
+    """Return the first key that a mapping may not have."""
+    extra: list[str] = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+    return extra[0]
 
 
 def _explain(error: Any) -> str:
@@ -47,8 +55,10 @@ def _explain(error: Any) -> str:
         )
     if error.validator == "additionalProperties":
         known = sorted(schema.get("properties", {}))
-        extra = sorted(set(error.instance) - set(known))
-        return f"{extra[0]!r} is not allowed here; there are: {', '.join(known)}"
+        return f"{_extra(error)!r} is not allowed here; there are: {', '.join(known)}"
+    if error.validator == "maxLength":
+        most = error.validator_value
+        return f"{shortened(repr(error.instance))} has {len(error.instance)} characters, of {most} allowed"
     if error.validator == "enum":
         return (
             f"{error.instance!r} is not allowed; it is one of: {', '.join(error.validator_value)}"

@@ -14,6 +14,7 @@ import pytest
 from onnx_mapper.cli.main import main
 from onnx_mapper.conformance.select import selector
 from onnx_mapper.errors import InvalidRequest
+from onnx_mapper.mapping import build
 
 ROOT = Path(__file__).parent.parent
 
@@ -98,9 +99,31 @@ def test_mutants_are_counted_and_survivors_shown(tmp_path, capsys):
     assert "SURVIVED mine.yaml::Exp: promote: dropped (the models are the same)" in out
     assert "mine.yaml::Exp: 2/3 mutants killed, 1 SURVIVED" in out
     assert "mine.yaml::Log: 2/3 mutants killed, 1 equivalent" in out
-    assert out.endswith("6 mutants, 1 survived or wrongly declared equivalent\n")
+    assert out.endswith(
+        "6 mutants, 1 survived or wrongly declared equivalent, 0 ended by a crash\n"
+    )
     first = json.loads(report.read_text(encoding="utf-8"))["mutants"][0]
     assert first["survived"] == ["promote: dropped"]
+    assert first["crashed"] == []
+
+
+def test_mutants_that_end_by_a_crash_are_no_good_news(tmp_path, capsys, monkeypatch):
+    """A lie that makes the package itself fail is noticed, but not as it should be."""
+
+    def finish(builder, *arguments):
+        if any(node.op_type == "Abs" for node in builder.nodes):
+            raise KeyError("to")
+        return unbroken(builder, *arguments)
+
+    unbroken = build.finish
+    monkeypatch.setattr(build, "finish", finish)
+    arguments = ["test", str(write(tmp_path)), "--mutants", "-j0", "-k", "Exp"]
+    assert main(arguments) == 1
+    out = capsys.readouterr().out
+    assert "CRASHED mine.yaml::Exp: onnx: Exp(x) => Abs(x)" in out
+    assert "onnx-mapper itself raises KeyError: 'to'" in out
+    assert "2/3 mutants killed, 1 of them by a CRASH, 1 SURVIVED" in out
+    assert ", 1 ended by a crash\n" in out
 
 
 def test_a_model_that_ends_its_process_fails_alone(tmp_path, capsys):

@@ -24,8 +24,8 @@ and numbers; the error is that of the worst number, in units of the last place o
 output's largest number where the row asks for that; 0 where an absolute tolerance covers it). "In float32"
 counts items whose float64 ONNX Runtime computes in float32, with a warning; "deviations" counts known ones,
 which are checked to be still there. A mutant is the row with one thing changed. Each should be noticed by an
-item; those that can't make a difference are equivalent, and the row says why; survivors are those that no item
-notices.
+item by a comparison or a refusal, never by an error of Python's or a dead process; those that can't make a
+difference are equivalent, and the row says why; survivors are those that no item notices.
 """
 
 
@@ -51,6 +51,7 @@ def page(found: dict[str, Any]) -> str:
         f"| items that follow PyTensor | {sum(row['passed'] for row in rows):,} |",
         f"| items that do not | {sum(row['failed'] for row in rows):,} |",
         f"| mutants noticed | {sum(entry['killed'] for entry in mutants.values()):,} |",
+        f"| of them by a crash of onnx-mapper | {sum(len(entry['crashed']) for entry in mutants.values()):,} |",
         f"| equivalent | {sum(len(entry['equivalent']) for entry in mutants.values()):,} |",
         f"| survivors | {sum(len(entry['survived']) for entry in mutants.values()):,} |\n",
         "## Rows\n",

@@ -103,11 +103,15 @@ def run(arguments: argparse.Namespace) -> int:
         f"{len(rows)} rows, {sum(row.count(PASSED) for row in rows)} items passed, "
         f"{sum(len(row.failures) for row in rows)} failed in {len(failed)} rows"
     )
+    crashed = sum(len(verdicts.crashes) for verdicts in lies)
     unnoticed = sum(len(v.of(SURVIVED)) + len(v.of(WRONG)) for v in lies)
     if arguments.mutants:
         total = sum(len(verdicts.verdicts) for verdicts in lies)
-        print(f"{total} mutants, {unnoticed} survived or wrongly declared equivalent")
-    return int(bool(failed or empty or unnoticed))
+        print(
+            f"{total} mutants, {unnoticed} survived or wrongly declared equivalent, "
+            f"{crashed} ended by a crash"
+        )
+    return int(bool(failed or empty or unnoticed or crashed))
 
 
 def _jobs(text: str) -> int:

@@ -44,12 +44,15 @@ class Verdict:
             (what the row says of it is not so).
         by: The item that noticed; why nobody did; or why it is wrong.
         diff: The change.
+        crashed: Whether it ended in an error of Python's or a dead process, and not in a
+            comparison or a refusal.
     """
 
     label: str
     status: str
     by: str = ""
     diff: str = ""
+    crashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,19 @@ class Verdicts:
         """Return the verdicts of one status."""
         return [verdict for verdict in self.verdicts if verdict.status == status]
 
+    @property
+    def crashes(self) -> list[Verdict]:
+        """Return those that ended in an error of Python's or a dead process."""
+        return [verdict for verdict in self.verdicts if verdict.crashed]
+
     def line(self) -> str:
         """Return the line of the summary."""
         total = len(self.verdicts) - len(self.of(WRONG))
         parts = [f"{len(self.of(KILLED))}/{total} mutants killed"]
         if self.of(EQUIVALENT):
             parts.append(f"{len(self.of(EQUIVALENT))} equivalent")
+        if self.crashes:
+            parts.append(f"{len(self.crashes)} of them by a CRASH")
         if self.of(SURVIVED):
             parts.append(f"{len(self.of(SURVIVED))} SURVIVED")
         if self.of(WRONG):
@@ -81,8 +91,9 @@ class Verdicts:
         return f"{self.title}: {', '.join(parts)}"
 
     def stories(self) -> list[str]:
-        """Return each survivor as a diff, and each wrong entry."""
-        told = [f"SURVIVED {self.title}: {v.label} ({v.by})\n{v.diff}" for v in self.of(SURVIVED)]
+        """Return each survivor and each crash as a diff, and each wrong entry."""
+        told = [f"CRASHED {self.title}: {v.label} ({v.by})\n{v.diff}" for v in self.crashes]
+        told += [f"SURVIVED {self.title}: {v.label} ({v.by})\n{v.diff}" for v in self.of(SURVIVED)]
         return told + [f"WRONG {self.title}: equivalent {v.label!r} {v.by}" for v in self.of(WRONG)]
 
     def data(self) -> dict[str, Any]:
@@ -90,6 +101,7 @@ class Verdicts:
         return {
             "subject": self.title,
             "killed": len(self.of(KILLED)),
+            "crashed": [verdict.label for verdict in self.crashes],
             "equivalent": [verdict.label for verdict in self.of(EQUIVALENT)],
             "survived": [verdict.label for verdict in self.of(SURVIVED)],
             "wrong": [verdict.label for verdict in self.of(WRONG)],
@@ -104,10 +116,12 @@ class Noticed:
         by: The item's id, or an error; empty when nothing did.
         differs: Whether models were others than the true row's, and followed PyTensor all the
             same.
+        crashed: Whether an error of Python's came out.
     """
 
     by: str
     differs: bool = False
+    crashed: bool = False
 
 
 class _Bench:
@@ -182,9 +196,11 @@ class MutantJob:
             prepared = self._bench.ready(item)
             if prepared is None:
                 continue
-            if prepared.check(table).status == FAILED:
+            outcome = prepared.check(table)
+            if outcome.status == FAILED:
                 self._kills[item.id] = self._kills.get(item.id, 0) + 1
-                return Noticed(item.id)
+                by = f"{item.id}: {outcome.problem}" if outcome.crashed else item.id
+                return Noticed(by, crashed=outcome.crashed)
             differs |= prepared.differs
         return Noticed("", differs)
 
@@ -192,9 +208,11 @@ class MutantJob:
         """Judge a mutant by what noticed it."""
         mutant = self.mutants[position]
         if isinstance(noticed, Died):
-            return Verdict(mutant.label, KILLED, noticed.reason)
+            crash = not noticed.out_of_time
+            return Verdict(mutant.label, KILLED, noticed.reason, mutant.diff(), crash)
         if noticed.by:
-            return Verdict(mutant.label, KILLED, noticed.by)
+            diff = mutant.diff() if noticed.crashed else ""
+            return Verdict(mutant.label, KILLED, noticed.by, diff, noticed.crashed)
         hint = "the numbers are the same" if noticed.differs else "the models are the same"
         if not any(mutant.is_noticed_by(marks) for _, marks in self._items):
             hint = "no case evaluates this formula"

@@ -41,6 +41,7 @@ class Outcome:
         status: `passed`, `failed` or `skipped`.
         problem: What is wrong, or why it was skipped.
         ulps: The largest distance from PyTensor, in units of the last place.
+        crashed: Whether onnx-mapper itself raised an error that is none of its own.
         narrowed: Whether the model computes in fewer digits than PyTensor.
         deviating: How many known deviations were seen to be still true.
         graph: The graph, where something is wrong.
@@ -50,6 +51,7 @@ class Outcome:
     status: str
     problem: str = ""
     ulps: float = 0.0
+    crashed: bool = False
     narrowed: bool = False
     deviating: int = 0
     graph: Graph | None = field(default=None, compare=False, repr=False)
@@ -63,6 +65,10 @@ class _Failure(Exception):
         super().__init__(problem)
         self.ulps = ulps
         self.feed = feed
+
+
+class _Crash(_Failure):
+    """onnx-mapper itself raised an error that is none of its own."""
 
 
 def run_item(item: Item, table: Table) -> Outcome:
@@ -122,7 +128,8 @@ class Prepared:
             except (_Failure, Unanswered) as failure:
                 ulps = failure.ulps if isinstance(failure, _Failure) else 0.0
                 feed = failure.feed or batch.parts[0][0]
-                return Outcome(FAILED, str(failure), ulps, graph=batch.graph, feed=feed)
+                crashed = isinstance(failure, _Crash)
+                return Outcome(FAILED, str(failure), ulps, crashed, graph=batch.graph, feed=feed)
             outcome = Outcome(
                 PASSED,
                 ulps=max(outcome.ulps, found.ulps),
@@ -142,12 +149,14 @@ class Prepared:
             except Exception as error:
                 expected = isinstance(error, _Failure | Unanswered)
                 problem = str(error) if expected else _told(error)
-                return Outcome(FAILED, problem, graph=batch.graph, feed=batch.parts[0][0])
+                crashed = isinstance(error, _Crash)
+                feed = batch.parts[0][0]
+                return Outcome(FAILED, problem, crashed=crashed, graph=batch.graph, feed=feed)
         return Outcome(PASSED)
 
     def _check_drawing(self, batch: Batch, distances: dict[bytes, float], table: Table) -> None:
         options = Options(self.item.setting.opset, random="input")
-        built = build(table, batch.captured, options)
+        built = _built(table, batch, options)
         data = self._check_built(built, batch, distances)
         if data in distances:
             return
@@ -165,35 +174,36 @@ class Prepared:
         distances[data] = 0.0
 
     def _check_refusal(self, table: Table, says: str) -> Outcome:
-        batch = self.batches[0]
+        batch, crashed = self.batches[0], False
         try:
-            build(table, batch.captured, Options(self.item.setting.opset))
+            _built(table, batch, Options(self.item.setting.opset))
         except Refused as refused:
             if says.lower() in str(refused).lower():
                 return Outcome(PASSED)
             problem = f"is refused, but not with {says!r}: {refused}"
-        except Exception as error:
+        except (MapperError, _Crash) as error:
+            crashed = isinstance(error, _Crash)
             problem = f"is not refused with {says!r}, but raises {type(error).__name__}: {error}"
         else:
             problem = f"is exported, and should be refused with {says!r}"
-        return Outcome(FAILED, problem, graph=batch.graph, feed=batch.parts[0][0])
+        feed = batch.parts[0][0]
+        return Outcome(FAILED, problem, crashed=crashed, graph=batch.graph, feed=feed)
 
     def _check_batch(
         self, batch: Batch, distances: dict[bytes, float], case: Case, table: Table
     ) -> Outcome:
         try:
-            built = build(table, batch.captured, Options(self.item.setting.opset))
+            built = _built(table, batch, Options(self.item.setting.opset))
         except MapperError as error:
             raise _Failure(f"can't be exported: {error}") from None
-        except Exception as error:
-            raise _Failure(f"onnx-mapper itself raises {type(error).__name__}: {error}") from error
         data = self._check_built(built, batch, distances)
         trials = batch.trials(bool(built.narrowed))
         if data not in distances:
             run = _Run(batch, built.model, data, case, bool(built.narrowed))
             distances[data] = run.check(trials)
         deviating = sum(trial.deviation is not None for trial in trials)
-        return Outcome(PASSED, "", distances[data], bool(built.narrowed), deviating)
+        narrowed = bool(built.narrowed)
+        return Outcome(PASSED, ulps=distances[data], narrowed=narrowed, deviating=deviating)
 
     def _check_built(self, built: Built, batch: Batch, distances: dict[bytes, float]) -> bytes:
         """Check what a model is made of, and return its bytes."""
@@ -288,6 +298,21 @@ class _Run:
                 f"the model declares the shape {sizes} where it is {list(expected.shape)}",
                 feed=feed,
             )
+
+
+def _built(table: Table, batch: Batch, options: Options) -> Built:
+    """Build an item's model.
+
+    Raises:
+        MapperError: When that can't be, as its rows are.
+        _Crash: When another error comes out.
+    """
+    try:
+        return build(table, batch.captured, options)
+    except MapperError:
+        raise
+    except Exception as error:
+        raise _Crash(f"onnx-mapper itself raises {type(error).__name__}: {error}") from error
 
 
 def _run(session: Any, feed: Feed, loops: bool) -> list[Any]:

@@ -29,9 +29,11 @@ class Died:
 
     Attributes:
         reason: What happened to it.
+        out_of_time: Whether it took too long.
     """
 
     reason: str
+    out_of_time: bool = False
 
 
 @dataclass
@@ -127,7 +129,7 @@ def _serve(
     else:
         worker.process.kill()
         worker.process.join()
-        result = Died(f"it took more than {seconds:g} seconds")
+        result = Died(f"it took more than {seconds:g} seconds", out_of_time=True)
     yield worker.job, worker.step, result
     worker.step += 1
     worker.since = time.monotonic()

@@ -39,7 +39,7 @@ help:
 	@echo 'make test-2.36.2      the whole test suite on one of them'
 	@echo 'make quick            the fast tests on one (LINE=3.0.7 for another)'
 	@echo 'make conformance      lie about every row on $(NEWEST), on the others about those that differ there; each lie'
-	@echo '                      must be noticed; writes docs/conformance-*.md'
+	@echo '                      must be noticed; writes docs/conformance-*.md, or compares them (CHECK=1)'
 	@echo 'make mutants          lie about every row on all of them'
 	@echo 'make lint             ruff and mypy'
 	@echo 'make format           what ruff can mend by itself'
@@ -76,7 +76,7 @@ $(LINES:%=conformance-%): conformance-%: .venv/pytensor-%/.installed
 	@mkdir -p .cache
 	$(call flags,$*) $(call bin,$*)/python -m onnx_mapper test --mutants --jobs $(JOBS) \
 	  $(if $(filter-out $(NEWEST),$*),--unlike $(NEWEST)) --json .cache/conformance-$*.json
-	$(call flags,$*) $(call bin,$*)/python tools/conformance_page.py .cache/conformance-$*.json
+	$(call flags,$*) $(call bin,$*)/python tools/conformance_page.py $(if $(CHECK),--check) .cache/conformance-$*.json
 
 # Without C: compiling it would take longer than the tests.
 quick: $(call stamp,$(LINE))
@@ -86,6 +86,7 @@ lint: $(call stamp,2.36.2)
 	$(call bin,2.36.2)/ruff format --check .
 	$(call bin,2.36.2)/ruff check .
 	$(call bin,2.36.2)/mypy
+	$(call bin,2.36.2)/mypy --config-file tests/mypy.ini
 
 format: $(call stamp,2.36.2)
 	$(call bin,2.36.2)/ruff format .

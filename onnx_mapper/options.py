@@ -166,8 +166,11 @@ def takes_options(function: _Function) -> _Function:
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
         for f in fields(Options)
     ]  # fmt: skip
-    described = "\n        ".join(
-        f"{name}: {text}".replace("\n", "\n    ") for name, text in told_of_options().items()
+    # Python 3.13 takes away the indentation that all lines of a docstring share.
+    margin = re.search(rf"^( *){re.escape(_PLACEHOLDER)}", function.__doc__ or "", re.MULTILINE)
+    indent = "\n" + (margin[1] if margin else "")
+    described = indent.join(
+        f"{name}: {text}".replace("\n    ", indent) for name, text in told_of_options().items()
     )
     function.__signature__ = signature.replace(parameters=[*own, *shown])  # type: ignore[attr-defined]
     function.__doc__ = (function.__doc__ or "").replace(_PLACEHOLDER, described)

@@ -143,7 +143,8 @@ def test_true_convolution_passes(tmp_path):
 def test_wrong_convolution_is_caught(lie, tmp_path):
     olds, news = CONVOLUTION_LIES[lie]
     text = CONVOLUTION
-    for old, new in [(olds, news)] if isinstance(olds, str) else list(zip(olds, news, strict=True)):
+    several = isinstance(olds, str) or isinstance(news, str)
+    for old, new in [(str(olds), str(news))] if several else zip(olds, news, strict=True):
         assert old in text
         text = text.replace(old, new)
     assert FAILED in statuses(write(tmp_path, text))

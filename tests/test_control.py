@@ -257,7 +257,7 @@ def test_the_model_is_as_small_as_one_written_by_hand() -> None:
 
 
 def test_refusals_and_warnings_inside_a_body_are_told() -> None:
-    class Unheard(pt.Op):  # type: ignore[misc, name-defined]
+    class Unheard(pt.Op):
         __props__ = ()
 
         def make_node(self, x: Any) -> Any:

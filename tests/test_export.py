@@ -146,7 +146,10 @@ def test_unused_inputs_stay_inputs() -> None:
     x, y = pt.fvector("x"), pt.fmatrix("y")
     model = export(function([x, y], x + 1))
     assert names(model.graph.input) == ["x", "y"]
-    assert_same(run_model(model, np.float32([1]), numbers(2, 2)), [np.float32([2])])
+    assert_same(
+        run_model(model, np.array([1], dtype="float32"), numbers(2, 2)),
+        [np.array([2], dtype="float32")],
+    )
 
 
 def test_no_unused_initializers_and_no_duplicated_constants() -> None:
@@ -174,18 +177,20 @@ def test_function_graph_and_several_outputs() -> None:
 def test_givens_and_scalar_shared_variables() -> None:
     x, scale = pt.fvector("x"), pt.fscalar("scale")
     f = function([x], x * scale, givens={scale: np.float32(3)})
-    assert_same(run_model(export(f), np.float32([1, 2])), [np.float32([3, 6])])
+    assert_same(
+        run_model(export(f), np.array([1, 2], dtype="float32")), [np.array([3, 6], dtype="float32")]
+    )
 
 
 def test_updates_are_outputs_and_their_states_can_be_fed() -> None:
-    x, state = pt.fvector("x"), pytensor.shared(np.float32([1, 2]), "state")
+    x, state = pt.fvector("x"), pytensor.shared(np.array([1, 2], dtype="float32"), "state")
     f = function([x], named(x + state, "y"), updates=[(state, state + x)])
     model = export(f)
     assert names(model.graph.output) == ["y", "state_next"]
-    (y, after) = run_model(model, np.float32([10, 20]))
+    (y, after) = run_model(model, np.array([10, 20], dtype="float32"))
     np.testing.assert_array_equal(y, [11, 22])
     np.testing.assert_array_equal(after, [11, 22])
-    again = run_model(model, np.float32([10, 20]), after)
+    again = run_model(model, np.array([10, 20], dtype="float32"), after)
     np.testing.assert_array_equal(again[0], [21, 42])
     np.testing.assert_array_equal(state.get_value(), [1, 2])
 
@@ -250,7 +255,7 @@ def test_every_opset_has_its_ir_version(opset: int) -> None:
     model = export(function([x], pt.exp(x)), opset=opset)
     assert model.opset_import[0].version == opset
     assert model.ir_version == {18: 8, 21: 10, 28: 14}[opset]
-    assert_same(run_model(model, np.float32([0])), [np.float32([1])])
+    assert_same(run_model(model, np.array([0], dtype="float32")), [np.array([1], dtype="float32")])
 
 
 def test_a_float32_model_takes_and_gives_float32() -> None:
@@ -459,21 +464,21 @@ def test_sizes_in_dims_are_known_sizes() -> None:
     """Also where another size of the tensor stays open, and as NumPy's integers."""
     x = pt.fmatrix("x")
     known = pt.tensor("x", shape=(4, None), dtype="float32")
-    named = export_graph([x], [x.mean(axis=0)], dims={"x": (np.int64(4), "c")}, dtype="float32")
+    named = export_graph([x], [x.mean(axis=0)], dims={"x": (np.int64(4), "c")}, dtype="float32")  # type: ignore[dict-item]
     static = export_graph([known], [known.mean(axis=0)], dtype="float32")
     assert len(operators(named)) == len(operators(static)) == 2
 
 
 WRONG_KINDS: dict[str, tuple[Any, str]] = {
-    "an opset for a path": (lambda f: export(f, 18), "the model's path is the name of a file"),
+    "an opset for a path": (lambda f: export(f, 18), "the model's path is the name of a file"),  # type: ignore[arg-type]
     "an empty path": (lambda f: export(f, ""), "the model's path is the name of a file"),
     "a text for mappings": (lambda f: export(f, mappings="rows"), r"write mappings=\['rows'\]"),
     "variables for lists": (
         lambda f: export_graph(pt.fvector("x"), pt.fvector("y")),
         r"inputs is a TensorVariable: write export_graph\(\[x\], \[y\]\)",
     ),
-    "a number for a model": (lambda f: explain(3), "a model is a ModelProto or the path of a file"),
-    "an opset that is none": (lambda f: export(f, opset="18"), "it must be a whole number"),
+    "a number for a model": (lambda f: explain(3), "a model is a ModelProto or the path of a file"),  # type: ignore[arg-type]
+    "an opset that is none": (lambda f: export(f, opset="18"), "it must be a whole number"),  # type: ignore[arg-type]
 }
 
 

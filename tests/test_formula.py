@@ -78,8 +78,11 @@ def test_unknown_sizes_are_carried_and_vanish_times_zero() -> None:
 
 
 def test_conditions_are_lazy() -> None:
-    assert evaluate("1 if True else missing", missing=None) == 1
-    assert evaluate("True or 1 // 0 == 1", **{}) is True if False else True
+    assert evaluate("1 if a == 1 else 1 // (a - 1)", a=1) == 1
+    assert evaluate("a == 1 or 1 // (a - 1) == 1", a=1) is True
+    assert evaluate("a != 1 and 1 // (a - 1) == 1", a=1) is False
+    with pytest.raises(RowError, match="1 // 0"):
+        evaluate("a == 1 and 1 // (a - 1) == 1", a=1)
 
 
 def test_tensors_have_no_truth_and_no_arithmetic_while_exporting() -> None:

@@ -197,13 +197,17 @@ def test_no_function_imports_the_packages_own_modules() -> None:
     assert not late
 
 
+def length(node: ast.ClassDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
 def test_no_class_is_longer_than_300_lines() -> None:
     long = [
-        f"{name_of(path)}.{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        f"{name_of(path)}.{node.name}: {length(node)} lines"
         for path in MODULES
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
-        if node.end_lineno - node.lineno >= 300
+        if length(node) > 300
     ]
     assert not long
 

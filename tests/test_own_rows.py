@@ -106,7 +106,9 @@ def test_own_rows_go_before_the_packages(tmp_path: Path) -> None:
     f = pytensor.function([x], pt.exp(x), mode=RAW)
     model = export(f, mappings=[tmp_path])
     assert operators(model) == ["Pow"]
-    assert_same(run_model(model, np.float32([0, 1])), [f(np.float32([0, 1]))])
+    assert_same(
+        run_model(model, np.array([0, 1], dtype="float32")), [f(np.array([0, 1], dtype="float32"))]
+    )
     assert operators(export(f)) == ["Exp"]
 
 

@@ -64,14 +64,15 @@ def run(model, arrays):
     return session.run(None, dict(zip(names, arrays, strict=True)))
 
 
-def check(recipe: Recipe) -> None:
+def check(recipe: Recipe) -> bool:
+    """Compare a graph's models with PyTensor; return whether PyTensor has such a graph."""
     inputs, outputs, feeds = build(recipe)
     if not outputs:
-        return
+        return False
     runs = [(arrays, expected_of(inputs, outputs, arrays)) for arrays in feeds]
     runs = [(arrays, expected) for arrays, expected in runs if expected is not None]
     if not runs:
-        return
+        return False
     names = [f"y{position}" for position in range(len(outputs))]
     for way in ("rewritten", "raw"):
         with warnings.catch_warnings(record=True) as caught:
@@ -89,22 +90,38 @@ def check(recipe: Recipe) -> None:
             for position, (found, wanted) in enumerate(zip(results, expected, strict=True)):
                 problem = compare(np.asarray(found), wanted, tolerance, narrowed).problem
                 assert not problem, f"{way}, output {position}: {problem}\n{graph}\n{arrays}"
+    return True
 
 
-@seed(SEED)
-@settled(60)
-@given(RECIPES)
-def test_random_graphs(recipe):
-    check(recipe)
+def assert_most_were_compared(compared: list[bool]) -> None:
+    """Graphs that PyTensor refuses show nothing: too many of them, and the test is empty."""
+    assert len(compared) >= 20
+    assert sum(compared) >= 0.9 * len(compared)
+
+
+def test_random_graphs():
+    compared = []
+
+    @seed(SEED)
+    @settled(60)
+    @given(RECIPES)
+    def some(recipe):
+        compared.append(check(recipe))
+
+    some()
+    assert_most_were_compared(compared)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_many_random_graphs(shard):
+    compared = []
+
     @seed(SEED + 1 + shard)
     @settled(GRAPHS // SHARDS)
     @given(RECIPES)
     def many(recipe):
-        check(recipe)
+        compared.append(check(recipe))
 
     many()
+    assert_most_were_compared(compared)

@@ -14,6 +14,7 @@ import pytest
 from onnx_mapper import (
     InvalidRequest,
     Mismatch,
+    Verification,
     VerificationWarning,
     export,
     export_graph,
@@ -92,7 +93,9 @@ def test_the_first_node_that_differs_is_named(which: str) -> None:
     model = with_other_operator(export(function), "Tanh", "Sigmoid")
     with pytest.raises(Mismatch) as raised:
         verify(model, function)
-    first = raised.value.report.first
+    report = raised.value.report
+    assert isinstance(report, Verification)
+    first = report.first
     assert first is not None
     assert "tanh" in first.op.lower()
     assert first.row.startswith("elemwise.yaml:")

@@ -1,13 +1,15 @@
 """Write docs/conformance-<line>.md from what `onnx-mapper test --mutants --json FILE` found.
 
-    python tools/conformance_page.py FILE
+    python tools/conformance_page.py [--check] FILE
 
 `make conformance` does both for each PyTensor line; tests/test_conformance_page.py holds the page
-to the rows.
+to the rows. With `--check` the page stays as it is, and the exit status is 1 where the run found
+something else than the page tells, but for versions and worst errors, which depend on the machine.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 from pathlib import Path
@@ -16,6 +18,9 @@ from typing import Any
 import pytensor
 
 DOCS = Path(__file__).parent.parent / "docs"
+
+ROW_CELLS = 8
+"""Cells of a line of the table of rows."""
 
 INTRODUCTION = """\
 What `onnx-mapper test --mutants` found over all shipped rows. An item is one graph: a row's op with certain
@@ -81,11 +86,32 @@ def _line(title: str, cells: list[Any]) -> str:
     return f"| `{title}` | {' | '.join(shown)} |"
 
 
+def differences(before: str, after: str) -> list[str]:
+    """Return the lines that tell something else, as a diff."""
+    lines = difflib.unified_diff(_comparable(before), _comparable(after), lineterm="", n=0)
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+
+
+def _comparable(text: str) -> list[str]:
+    """Return the lines of a page without what depends on the machine."""
+    rows = []
+    for line in text.splitlines():
+        cells = line.split(" | ")
+        if line.startswith("| `") and len(cells) == ROW_CELLS:
+            cells[2] = ""
+        rows.append("" if line.startswith("onnx-mapper ") else " | ".join(cells))
+    return rows
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page; return the exit status."""
-    (report,) = arguments
+    """Write or check the page; return the exit status."""
+    *flags, report = arguments
     found = json.loads(Path(report).read_text(encoding="utf-8"))
     path = DOCS / f"conformance-{pytensor.__version__}.md"
+    if flags == ["--check"]:
+        told = differences(path.read_text(encoding="utf-8"), page(found))
+        print("\n".join([f"{path.name} is stale: run `make conformance`", *told]) if told else "")
+        return int(bool(told))
     path.write_text(page(found), encoding="utf-8")
     print(f"wrote {path.relative_to(DOCS.parent)}")
     return 0

@@ -44,6 +44,25 @@ EXEMPT: dict[str, Any] = {
         "because": REASON,
     },
 }
+TOLERANCE: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "ulps": {"type": "number", "minimum": 0},
+        "rtol": {"type": "number", "minimum": 0},
+        "atol": {"type": "number", "minimum": 0},
+        "of": {
+            "enum": ["largest"],
+            "description": "Ulps of the output's largest number, as sums need.",
+        },
+        "signed_zeros": {"type": "boolean", "description": "Tell 0 and -0 apart."},
+        "because": REASON,
+    },
+    "anyOf": [
+        {"required": ["because"]},
+        {"required": ["signed_zeros"], "maxProperties": 1},
+    ],
+}
 CASE: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -90,23 +109,9 @@ CASE: dict[str, Any] = {
             },
         },
         "tolerance": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "ulps": {"type": "number", "minimum": 0},
-                "rtol": {"type": "number", "minimum": 0},
-                "atol": {"type": "number", "minimum": 0},
-                "of": {
-                    "enum": ["largest"],
-                    "description": "Ulps of the output's largest number, as sums need.",
-                },
-                "signed_zeros": {"type": "boolean", "description": "Tell 0 and -0 apart."},
-                "because": REASON,
-            },
-            "anyOf": [
-                {"required": ["because"]},
-                {"required": ["signed_zeros"], "maxProperties": 1},
-            ],
+            "if": {"type": "object"},
+            "then": TOLERANCE,
+            "else": {"type": "string", **NAMES, "description": "One of the file's `defaults`."},
         },
         "refuse": {
             "type": "array",

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from case_schema import CASES, DEVIATIONS, EQUIVALENT
+from case_schema import CASES, DEVIATIONS, EQUIVALENT, TOLERANCE
 
 from onnx_mapper.model.operators import all_operators, attributes_of
 from onnx_mapper.rows.hooks import HOOKS
@@ -141,7 +141,10 @@ def schema() -> dict[str, Any]:
             "items": {"type": "string", "pattern": r"^(\*[a-z][a-z0-9_]*|[a-z][a-z0-9_]*[?=]?)$"},
             "uniqueItems": True,
         },
-        "reads": {"type": "array", "items": {"type": "string", "pattern": "^[a-z][A-Za-z0-9_]*$"}},
+        "reads": {
+            "type": "array",
+            "items": {"type": "string", "pattern": r"^[a-z][A-Za-z0-9_]*\??$"},
+        },
         "choose": {"$ref": "#/definitions/formula"},
         "needs": {"type": "object", "additionalProperties": REASON, "minProperties": 1},
         "promote": {
@@ -223,6 +226,31 @@ def schema() -> dict[str, Any]:
             "equivalent": {"$ref": "#/definitions/equivalent"},
         },
     }
+    definitions["defaults"] = {
+        "type": "object",
+        "required": ["defaults"],
+        "additionalProperties": False,
+        "description": "What the rows of this file share; its first entry.",
+        "properties": {
+            "defaults": {
+                "type": "string",
+                "minLength": 8,
+                "description": "What they have in common.",
+            },
+            "tolerances": {
+                "type": "object",
+                "propertyNames": NAME,
+                "additionalProperties": TOLERANCE,
+                "description": "Tolerances of cases, by the names that cases call them.",
+            },
+            "ignore": {
+                "type": "object",
+                "propertyNames": {"pattern": r"^[A-Za-z_]\w*$"},
+                "additionalProperties": REASON,
+                "description": "Attributes without effect, which rows need not tell of, and why.",
+            },
+        },
+    }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Mapping rows of onnx-mapper",
@@ -234,7 +262,11 @@ def schema() -> dict[str, Any]:
             "else": {
                 "if": {"required": ["family"]},
                 "then": {"$ref": "#/definitions/family"},
-                "else": {"$ref": "#/definitions/row"},
+                "else": {
+                    "if": {"required": ["defaults"]},
+                    "then": {"$ref": "#/definitions/defaults"},
+                    "else": {"$ref": "#/definitions/row"},
+                },
             },
         },
         "definitions": definitions,

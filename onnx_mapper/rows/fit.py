@@ -205,7 +205,7 @@ def _never_set(row: Row, cls: type) -> list[Misfit]:
         functions = [f for f in vars(base).values() if inspect.isfunction(f)]
         known.update(name for f in functions for name in f.__code__.co_names)
         known.update(getattr(base, "__annotations__", {}))
-    named = [("reads", name) for name in row.reads]
+    named = [("reads", name) for name in row.reads if name not in row.may_lack]
     named += [
         (key, name)
         for key, name in (

@@ -140,6 +140,8 @@ class Row:
         inputs: Names of the inputs; a last `*name` takes all that are left, a `name?` may be
             missing, and a `name=` is no input of a class that has an attribute of that name.
         reads: Attributes beside `__props__` that formulas read.
+        may_lack: Those of them that some PyTensor lines don't have (`initial?` in the file); they
+            are None there.
         choose: Tells several rows of one class apart.
         needs: Conditions for being expressible, with reasons.
         promote: The dtype that inputs are cast to beforehand: for `None` all inputs.
@@ -170,6 +172,7 @@ class Row:
     broadcasts: bool = False
     inputs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    may_lack: frozenset[str] = frozenset()
     choose: Formula | None = None
     needs: tuple[Need, ...] = ()
     promote: tuple[tuple[str | None, Formula], ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,15 @@ def read_document(document: Document) -> MappingFile:
         raise RowError(Place(document.file, 1), "a mapping file is a list: start entries with '- '")
     rows: list[Row] = []
     definitions: list[Definition] = []
+    defaults = _Defaults()
     for position, entry in enumerate(document.data):
-        reader = _Reader(document, (position,))
+        reader = _Reader(document, (position,), defaults)
         validate_entry(entry, document, (position,))
-        if "define" in entry:
+        if "defaults" in entry:
+            if position:
+                raise RowError(reader.place("defaults"), "defaults are the first entry of a file")
+            defaults = reader.defaults_of(entry)
+        elif "define" in entry:
             definitions.append(reader.definition(entry))
         elif "family" in entry:
             rows.extend(reader.family(entry))
@@ -72,12 +77,33 @@ def read_document(document: Document) -> MappingFile:
     return MappingFile(tuple(rows), tuple(definitions))
 
 
+@dataclass(frozen=True)
+class _Defaults:
+    """What the rows of a file share.
+
+    Attributes:
+        tolerances: Tolerances of cases, by the names that cases call them.
+        ignored: Attributes without effect, which rows need not tell of.
+    """
+
+    tolerances: Mapping[str, Any] = field(default_factory=dict)
+    ignored: tuple[Attribute, ...] = ()
+
+
 class _Reader:
     """Reads one entry; knows where each of its parts stands."""
 
-    def __init__(self, document: Document, root: Key) -> None:
+    def __init__(self, document: Document, root: Key, defaults: _Defaults) -> None:
         self.document = document
         self.root = root
+        self.defaults = defaults
+
+    def defaults_of(self, entry: Mapping[str, Any]) -> _Defaults:
+        ignored = tuple(
+            Attribute(name, True, Ignore(reason), self.place("ignore", name))
+            for name, reason in entry.get("ignore", {}).items()
+        )
+        return _Defaults(entry.get("tolerances", {}), ignored)
 
     def place(self, *keys: str | int) -> Place:
         line = self.document.line((*self.root, *keys))
@@ -146,7 +172,7 @@ class _Reader:
                 merged["cases"] = {**shared["cases"], **own["cases"]}
             if "op" not in own:
                 merged["op"] = [home[:-1] + name for home in homes]
-            reader = _FamilyReader(self.document, self.root, name, frozenset(own))
+            reader = _FamilyReader(self.document, self.root, self.defaults, name, frozenset(own))
             yield reader.row(merged)
 
     def row(self, entry: Mapping[str, Any]) -> Row:
@@ -163,7 +189,8 @@ class _Reader:
             subclasses=entry.get("subclasses", False),
             broadcasts=entry.get("broadcasts", False),
             inputs=tuple(entry.get("inputs", ())),
-            reads=tuple(entry.get("reads", ())),
+            reads=tuple(name.rstrip("?") for name in entry.get("reads", ())),
+            may_lack=frozenset(n.rstrip("?") for n in entry.get("reads", ()) if n.endswith("?")),
             choose=self.formula(entry["choose"], "choose") if "choose" in entry else None,
             needs=tuple(
                 Need(self.formula(text, "needs", text), because)
@@ -186,7 +213,7 @@ class _Reader:
             batched=entry.get("batched", False),
             finish=self.formula(entry["finish"], "finish") if "finish" in entry else None,
             refuse=entry.get("refuse"),
-            cases=tuple(_listed(entry.get("cases"))),
+            cases=tuple(self._with_tolerance(case) for case in _listed(entry.get("cases"))),
             deviations=tuple(entry.get("deviations", ())),
             equivalent=tuple(entry.get("equivalent", ())),
             source=dict(entry),
@@ -196,7 +223,22 @@ class _Reader:
             self._attribute(row, name, verbs) for name, verbs in entry.get("attributes", {}).items()
         )
         self._check_inputs(row, (name for name, _ in row.rewrite), "rewrite")
-        return replace(row, attributes=attributes)
+        told = {attribute.name for attribute in attributes}
+        shared = tuple(a for a in self.defaults.ignored if a.name not in told)
+        return replace(row, attributes=(*attributes, *(shared if body else ())))
+
+    def _with_tolerance(self, case: Any) -> Any:
+        """Return a case with the tolerance that it calls by a name."""
+        name = case.get("tolerance")
+        if not isinstance(name, str):
+            return case
+        if name not in self.defaults.tolerances:
+            listed = ", ".join(self.defaults.tolerances) or "none"
+            raise RowError(
+                self.place("cases"),
+                f"no tolerance is called {name!r}; the file's `defaults` have: {listed}",
+            )
+        return {**case, "tolerance": self.defaults.tolerances[name]}
 
     def _check_inputs(self, row: Row, names: Iterable[str], *keys: str | int) -> None:
         for name in names:
@@ -285,8 +327,15 @@ class _Reader:
 class _FamilyReader(_Reader):
     """Reads one member of a family: its own parts stand below `rows/Name`."""
 
-    def __init__(self, document: Document, root: Key, name: str, own: frozenset[str]) -> None:
-        super().__init__(document, root)
+    def __init__(
+        self,
+        document: Document,
+        root: Key,
+        defaults: _Defaults,
+        name: str,
+        own: frozenset[str],
+    ) -> None:
+        super().__init__(document, root, defaults)
         self.name = name
         self.own = own
 

@@ -8,8 +8,9 @@ from typing import Any, Unpack
 
 from onnx import ModelProto
 
+from onnx_mapper.capture.raw import raw_function
 from onnx_mapper.capture.reading import capture, capture_variables
-from onnx_mapper.checking.verify import compare, reference_function
+from onnx_mapper.checking.verify import compare
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.mapping.build import Built
 from onnx_mapper.mapping.to_model import to_model
@@ -118,7 +119,7 @@ def export_graph(
     captured = capture_variables(inputs, outputs, input_names, output_names)
     built = to_model(captured, asked)
     if verify:
-        _compare(built, reference_function(inputs, outputs), asked)
+        _compare(built, raw_function(inputs, outputs), asked)
     if target is not None:
         save(built.model, target)
     return built.model

@@ -63,7 +63,7 @@ def built(text: str):
 MALFORMED = {
     "an unknown key": (
         "{input: {x: T}}",
-        "rows.yaml:9: cases: 'input' is not allowed here; there are: avoid",
+        "rows.yaml:9: cases/input: 'input' is not allowed here; there are: avoid",
     ),
     "no inputs": ("{grid: {a: [1]}}", "rows.yaml:9: cases: the case has no `inputs`"),
     "not a dtype": (

@@ -46,7 +46,7 @@ MISTAKES = {
     "unfinished": ("- op: [a:B", r"rows.yaml:\d: no YAML, column"),
     "unknown key": (
         "- {op: a:B, summary: Something., onnx: Exp(x), input: [x]}",
-        r"rows.yaml:1: 'input' is not allowed here; there are: .*inputs",
+        r"rows.yaml:1: input: 'input' is not allowed here; there are: .*inputs",
     ),
     "no summary": ("- {op: a:B, onnx: Exp(x)}", r"rows.yaml:1: 'summary' is missing"),
     "op without class": ("- {op: a.B, summary: Something., onnx: Exp(x)}", r"rows.yaml:1: op"),

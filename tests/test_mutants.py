@@ -218,7 +218,7 @@ def test_a_crash_ends_one_step_only(workers):
     assert found[0, 2] == "b"
     assert found[2, 1] == "c"
     assert found[0, 1] == found[3, 0] == Died("its process ended with SIGKILL")
-    assert found[2, 0] == Died("it took more than 2 seconds")
+    assert found[2, 0] == Died("it took more than 2 seconds", out_of_time=True)
 
 
 def test_without_workers_steps_are_done_here():

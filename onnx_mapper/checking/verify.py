@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
+from onnx_mapper.capture.raw import raw_function
 from onnx_mapper.capture.reading import capture, function_in
 from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_of
 from onnx_mapper.checking.first_difference import FirstDifference, first_difference, rebuilt
@@ -265,22 +266,11 @@ class _Run:
         ]
 
 
-def reference_function(inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
-    """Compile a graph for evaluation by PyTensor's own `perform` methods, without rewrites."""
-    import pytensor
-    from pytensor.compile.mode import Mode
-
-    raw = Mode(linker="py", optimizer=None)  # type: ignore[arg-type]
-    return pytensor.function(  # type: ignore[attr-defined]
-        list(inputs), list(outputs), mode=raw, on_unused_input="ignore"
-    )
-
-
 def _callable(fn: Any) -> Any:
     if callable(fn):
         return _without_traces(fn)
     graph = fn.clone()
-    return reference_function(graph.inputs, graph.outputs)
+    return raw_function(graph.inputs, graph.outputs)
 
 
 def _without_traces(fn: Any) -> Callable[..., Any]:

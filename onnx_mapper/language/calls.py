@@ -280,14 +280,22 @@ class _Loop:
             after = [_tensor(item) for item in self._step(state, index)]
             made = len(after)
             if self.going is not None:
-                going = _tensor(self.going(self._inside(after)))
+                going = self._asked(after)
             return [going, *after]
 
         body = nodes.subgraph(ports, build)
-        begin = True if self.going is None else self.going(self._inside(first))
+        begin = True if self.going is None else self._asked(first)
         results = nodes.node("Loop", [steps, begin, *first], {"body": body}, made)
         states = [nodes.ask("like", [new, old]) for new, old in zip(results, first, strict=False)]
         return states[0] if made == 1 else Vector([*states, *results[len(first) :]])
+
+    def _asked(self, state: Sequence[Value]) -> Value:
+        """Return whether to take another step from a state."""
+        assert self.going is not None
+        going = self.going(self._inside(state))
+        if not isinstance(going, Value):
+            raise StaticError(f"a loop goes on while a tensor is true, not {describe(going)}")
+        return going
 
     def _inside(self, state: Sequence[Any]) -> Scope:
         """Return the scope of a step, or of the condition, for a state."""

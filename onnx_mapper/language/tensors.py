@@ -13,6 +13,11 @@ StaticShape = tuple[int | None, ...]
 Array = NDArray[Any]
 
 
+def symbol_of(name: str, axis: int) -> str:
+    """Return what the unknown size of a tensor's axis is called while exporting."""
+    return f"{name}:{axis}"
+
+
 @dataclass(frozen=True)
 class OpenSize(Unknown):
     """The size of an axis that is unknown at export: equal to another one if it surely is the same.
@@ -28,7 +33,7 @@ class OpenSize(Unknown):
     @property
     def symbol(self) -> str:
         """The name that ONNX's shape inference knows it by."""
-        return f"{self.tensor.name}:{self.axis}"
+        return symbol_of(self.tensor.name, self.axis)
 
 
 @dataclass(frozen=True, eq=False)

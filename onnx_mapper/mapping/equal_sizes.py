@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from onnx_mapper.language.tensors import Value
+from onnx_mapper.language.tensors import Value, symbol_of
 
 AxisOfInput = tuple[str, int]
 
@@ -53,15 +53,10 @@ class EqualSizes:
         groups: dict[str, list[AxisOfInput]] = {}
         for name, rank in inputs:
             for axis in range(rank):
-                groups.setdefault(self._find(_symbol(name, axis)), []).append((name, axis))
+                groups.setdefault(self._find(symbol_of(name, axis)), []).append((name, axis))
         return {
-            member: _symbol(*group[0])
+            member: symbol_of(*group[0])
             for group in groups.values()
             if len(group) > 1
             for member in group
         }
-
-
-def _symbol(name: str, axis: int) -> str:
-    """Return the symbol that the size of an input's axis has as long as it has met no other."""
-    return f"{name}:{axis}"

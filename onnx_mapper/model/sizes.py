@@ -17,7 +17,7 @@ from onnx import ModelProto, NodeProto, TypeProto, helper
 from onnx.numpy_helper import from_array
 from onnx.shape_inference import infer_shapes
 
-from onnx_mapper.language.tensors import OpenSize, StaticShape, Value
+from onnx_mapper.language.tensors import OpenSize, StaticShape, Value, symbol_of
 from onnx_mapper.language.values import StaticError
 from onnx_mapper.model.operators import dtype_of_code
 
@@ -83,7 +83,7 @@ class Sizes:
         told = dict(enumerate(value.sizes))
         symbols: list[int | str | None] = []
         for axis, size in enumerate(value.shape):
-            unknown = told.get(axis) or self._by_symbol.get(f"{value.name}:{axis}")
+            unknown = told.get(axis) or self._by_symbol.get(symbol_of(value.name, axis))
             symbols.append(unknown.symbol if size is None and unknown is not None else size)
         return symbols
 

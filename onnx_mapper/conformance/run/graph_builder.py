@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from pytensor import function as compiled  # type: ignore[attr-defined]
-from pytensor.compile.mode import Mode
 from pytensor.compile.sharedvalue import SharedVariable, shared
 from pytensor.configdefaults import config
 from pytensor.graph.basic import Apply
@@ -21,6 +20,7 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.type import tensor
 
 from onnx_mapper.capture.graph import Captured, ordered_applies
+from onnx_mapper.capture.raw import raw_mode
 from onnx_mapper.capture.reading import capture
 from onnx_mapper.conformance.cases.default_cases import is_scalar
 from onnx_mapper.conformance.cases.model import STATIC, Case
@@ -34,7 +34,7 @@ from onnx_mapper.mapping.site import is_tensor_type
 from onnx_mapper.rows.fit import installed_class
 from onnx_mapper.rows.model import Row
 
-RAW: Any = Mode(linker="py", optimizer=None)  # type: ignore[arg-type]
+RAW = raw_mode()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,21 @@
+"""PyTensor's own Python, without rewrites: what everything is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytensor
+from pytensor.compile.mode import Mode
+
+
+def raw_mode() -> Any:
+    """Return the mode in which each op runs its `perform`, and nothing is rewritten."""
+    return Mode(linker="py", optimizer=None)  # type: ignore[arg-type]
+
+
+def raw_function(inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
+    """Compile a graph for evaluation by PyTensor's own `perform` methods, without rewrites."""
+    return pytensor.function(  # type: ignore[attr-defined]
+        list(inputs), list(outputs), mode=raw_mode(), on_unused_input="ignore"
+    )

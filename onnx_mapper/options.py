@@ -117,10 +117,16 @@ class Options:
             dims: The sizes of its inputs.
             mappings: The folders of further rows, which a model doesn't tell.
         """
-        told = {f.name: metadata.get(KEY + f.name) for f in fields(Options)}
-        policies = {name: told[name] for name, values in choices().items() if told[name] in values}
-        strict = told["strict"] == "True"
-        return Options(opset=opset, dims=dims, mappings=mappings, strict=strict, **policies)  # type: ignore[arg-type]
+        told: dict[str, Any] = {
+            f.name: metadata[KEY + f.name] for f in fields(Options) if KEY + f.name in metadata
+        }
+        for name, values in choices().items():
+            if told.get(name) not in values:
+                told.pop(name, None)  # of a package that knows more
+        for name in told:
+            if isinstance(getattr(Options, name), bool):
+                told[name] = told[name] == "True"
+        return Options(opset=opset, dims=dims, mappings=mappings, **told)
 
 
 def choices() -> dict[str, tuple[str, ...]]:

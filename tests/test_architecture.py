@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import onnx_mapper
 from onnx_mapper.language import vocabulary
+from onnx_mapper.language.scope import Formula
 from onnx_mapper.mapping.answers import Answers
 from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.kernels import Kernel, KernelTable, kernel_table
 from onnx_mapper.model.questions import Questions
+from onnx_mapper.rows.model import Row, formulas_of
 from onnx_mapper.rows.reader import read_document
 from onnx_mapper.rows.strict_yaml import parse
 from onnx_mapper.rows.table import load_table
@@ -50,6 +53,24 @@ def test_every_question_is_answered_where_it_says() -> None:
     assert len(asked) >= 10
     for call in asked:
         assert callable(getattr(answerers[call.answerer], call.name)), call.name
+
+
+def test_every_call_is_used_by_some_row() -> None:
+    """A function that no row needs is a word to learn for nothing."""
+    table = load_table()
+    formulas = [f for row in table.rows for f in (*formulas_of(row), *body_of(row))]
+    formulas += [f for d in table.language.definitions.values() for s in d.body for f in s.formulas]
+    called = {
+        node.func.id
+        for formula in formulas
+        for node in ast.walk(formula.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not set(vocabulary.CALLS) - called
+
+
+def body_of(row: Row) -> list[Formula]:
+    return [formula for statement in row.body for formula in statement.formulas]
 
 
 def test_a_second_runtime_is_a_table_that_is_handed_in() -> None:

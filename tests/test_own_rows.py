@@ -205,3 +205,28 @@ def test_a_wrong_body_is_told_by_its_line(body: str, swish: Any, tmp_path: Path)
     write(tmp_path, text)
     with pytest.raises((Refused, RowError), match=rf"my_rows\.yaml:\d.*{WRONG_BODIES[body]}"):
         export(swish, mappings=[tmp_path])
+
+
+def test_nodes_of_constants_that_must_stay_nodes(tmp_path: Path) -> None:
+    """Random numbers, kernels that end the process over nothing, and what the runtime can't load."""
+    x = pt.fvector("x")
+    function = pytensor.function([x], Swish(1.5)(x), mode=RAW)
+    for body, operator in (
+        (
+            "Mul(x, ReduceMax(RandomUniformLike(constant([beta, beta], 'float32')), keepdims=0))",
+            "ReduceMax",
+        ),
+        (
+            "Mul(x, Add(ReduceSum(Unique(ConstantOfShape([2, 0]), axis=0), keepdims=0), beta))",
+            "Unique",
+        ),
+    ):
+        write(tmp_path, ROW[: ROW.index("    - gate")] + f"    - {body}\n")
+        assert operator in operators(export(function, mappings=[tmp_path]))
+
+
+def test_an_attribute_may_be_an_empty_list(tmp_path: Path) -> None:
+    x = pt.fscalar("x")
+    function = pytensor.function([x], Swish(1.5)(x), mode=RAW)
+    write(tmp_path, ROW.replace("Mul(x, gate)", "Transpose(Mul(x, gate), perm=[])"))
+    assert_same(run_model(export(function, mappings=[tmp_path]), np.float32(2)), [function(2)])

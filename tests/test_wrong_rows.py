@@ -726,6 +726,30 @@ WRONG: dict[str, tuple[str, int, str]] = {
         6,
         "ndim? in a list on one line needs quotes: 'ndim?'",
     ),
+    "an attribute that ends processes": (
+        """\
+  onnx: GatherND(Unsqueeze(Mul(x, beta), [0]), constant([[0]], 'int64'), batch_dims=-5)
+""",
+        5,
+        "onnx: GatherND's batch_dims is -5; it must be 0 or more",
+    ),
+    "an attribute beyond 32 bits": (
+        """\
+  onnx: Gather(Mul(x, beta), constant([0], 'int64'), axis=4294967296)
+""",
+        5,
+        "onnx: Gather's axis is 4294967296, which does not fit 32 bits",
+    ),
+    "an attribute that is no number": (
+        "  onnx: Elu(Mul(x, beta), alpha=nan)\n",
+        5,
+        "onnx: Elu's alpha can't be nan",
+    ),
+    "a dtype's code": (
+        "  onnx: Cast(Mul(x, beta), to=77)\n",
+        5,
+        "onnx: 77 is no dtype of ONNX",
+    ),
 }
 
 

@@ -26,7 +26,7 @@ from onnx_mapper.language.values import (
 DEEPEST_TREE = 60
 MOST_STEPS_AT_LOAD = 20_000
 
-_SYMBOLS: dict[type[ast.operator], str] = {
+SYMBOLS: dict[type[ast.operator], str] = {
     ast.Add: "+",
     ast.Sub: "-",
     ast.Mult: "*",
@@ -182,7 +182,7 @@ class Compiler:
         return compute
 
     def _binop(self, node: ast.BinOp, outputs: int = 1) -> Compute:
-        symbol = _SYMBOLS.get(type(node.op))
+        symbol = SYMBOLS.get(type(node.op))
         if symbol is None:
             raise self.refuse(node, f"the operator {type(node.op).__name__} is not allowed")
         left, right = self.compile(node.left), self.compile(node.right)

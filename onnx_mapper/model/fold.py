@@ -69,8 +69,8 @@ def compute_node(
             )
         )
     single.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in node.output)
-    session = open_session(single, optimize=False)
     try:
+        session = open_session(single, optimize=False)
         results: list[Array] = session.run(None, dict(inputs))
     except Exception:  # it may stand where it never runs
         return None

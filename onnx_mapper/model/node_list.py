@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onnx import ModelProto, NodeProto, TypeProto, helper
-from onnx.checker import ValidationError
+from onnx.defs import OpSchema
 from onnx.numpy_helper import from_array
-from onnx.shape_inference import InferenceError, infer_node_outputs
+from onnx.shape_inference import infer_node_outputs
 
 from onnx_mapper.language.nodes import Source
 from onnx_mapper.language.tensors import Value
@@ -18,7 +18,7 @@ from onnx_mapper.language.values import StaticError
 from onnx_mapper.model.constants import Constants
 from onnx_mapper.model.fold import compute_node, empty_results, worth_folding
 from onnx_mapper.model.names import Names
-from onnx_mapper.model.operators import schema_of
+from onnx_mapper.model.operators import is_deterministic, schema_of
 from onnx_mapper.model.prune import captured, subgraphs
 from onnx_mapper.model.sizes import LARGEST_KNOWN, Sizes
 
@@ -86,12 +86,15 @@ class NodeList:
         Raises:
             StaticError: When ONNX doesn't take these inputs.
         """
-        least = schema_of(op_type, self._opset).min_input
-        while len(inputs) > least and inputs[-1] is None:
+        schema = schema_of(op_type, self._opset)
+        while len(inputs) > schema.min_input and inputs[-1] is None:
             inputs = inputs[:-1]
         node = NodeProto(op_type=op_type)
         node.input.extend("" if value is None else value.name for value in inputs)
-        node.attribute.extend(helper.make_attribute(k, attributes[k]) for k in sorted(attributes))
+        node.attribute.extend(
+            helper.make_attribute(key, value, attr_type=_attribute_type(schema, key))
+            for key, value in sorted(attributes.items())
+        )
         key = node.SerializeToString(deterministic=True) + bytes([outputs])
         for body in reversed(self.bodies):
             if key in body.outputs_by_node:
@@ -142,7 +145,7 @@ class NodeList:
                 opset_imports=list(self._empty_model.opset_import),
                 ir_version=self._empty_model.ir_version,
             )
-        except (InferenceError, ValidationError, RuntimeError, ValueError) as error:
+        except Exception as error:  # of many kinds, as the operators' C++ raises them
             listed = ", ".join(f"{v.dtype}{list(v.shape or ())}" for v in given.values())
             text = str(error).splitlines()[0]
             raise StaticError(f"ONNX does not take {op_type}({listed}): {text}") from None
@@ -164,7 +167,11 @@ class NodeList:
         """Return what a node of constants gives; None for others, and where it can't be computed."""
         if not given or any(subgraphs(node)) or not all(v.foldable for v in given.values()):
             return None
+        if not is_deterministic(schema_of(node.op_type, self._opset)):
+            return None
         arrays = {name: value.known for name, value in given.items() if value.known is not None}
+        if any(array.size == 0 and array.ndim > 1 for array in arrays.values()):
+            return None  # some of ONNX Runtime's kernels end the process over these
         if not worth_folding(types, arrays):
             return None
         results = compute_node(node, arrays, self._empty_model)
@@ -207,3 +214,8 @@ def _refuse_negative_sizes(values: Iterable[Value]) -> None:
     for value in values:
         if any(size is not None and size < 0 for size in value.shape or ()):
             raise StaticError(f"{value.name} would have the shape {list(value.shape or ())}")
+
+
+def _attribute_type(schema: OpSchema, name: str) -> int:
+    kind: Any = schema.attributes[name].type
+    return int(kind.value)

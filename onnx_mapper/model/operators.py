@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache
 from typing import Any
@@ -15,6 +16,12 @@ from onnx.numpy_helper import from_array
 from onnx_mapper.language.tensors import Value
 from onnx_mapper.language.values import DTYPES, StaticError, Unknown, Vector, describe
 from onnx_mapper.opsets import OPSETS
+
+NEVER_NEGATIVE = frozenset({"batch_dims"})
+"""Attributes that shape inference trusts not to be negative."""
+
+NAN_ATTRIBUTES = frozenset({"value_float", "value_floats"})
+"""Attributes that are numbers of a tensor."""
 
 
 @cache
@@ -80,6 +87,7 @@ def attribute_value(op_type: str, schema: OpSchema, name: str, item: Any) -> Any
         )
     refuse_unknown(item)
     kind = attribute_kind(schema, name)
+    _refuse_deadly(op_type, name, item)
     if kind == "INT":
         if isinstance(item, str) and item in DTYPES:
             return int(helper.np_dtype_to_tensor_dtype(np.dtype(item)))
@@ -100,6 +108,23 @@ def attribute_value(op_type: str, schema: OpSchema, name: str, item: Any) -> Any
     elif kind == "GRAPH" and isinstance(item, GraphProto):
         return item
     raise StaticError(f"{op_type}'s attribute {name!r} is of type {kind}, not {describe(item)}")
+
+
+def is_deterministic(schema: OpSchema) -> bool:
+    """Tell whether an operator gives the same for the same, so that it may be computed at export."""
+    determinism = schema.node_determinism  # type: ignore[attr-defined]
+    return bool(determinism != OpSchema.NodeDeterminism.NonDeterministic)
+
+
+def _refuse_deadly(op_type: str, name: str, item: Any) -> None:
+    """Refuse values over which ONNX's shape inference or ONNX Runtime may end the process."""
+    for number in item if isinstance(item, Vector) else [item]:
+        if isinstance(number, int) and not -(2**31) <= number < 2**31:
+            raise StaticError(f"{op_type}'s {name} is {number}, which does not fit 32 bits")
+        if isinstance(number, float) and math.isnan(number) and name not in NAN_ATTRIBUTES:
+            raise StaticError(f"{op_type}'s {name} can't be nan")
+        if isinstance(number, int) and number < 0 and name in NEVER_NEGATIVE:
+            raise StaticError(f"{op_type}'s {name} is {number}; it must be 0 or more")
 
 
 def attribute_kind(schema: OpSchema, name: str) -> str:
@@ -125,8 +150,15 @@ def plain(number: Any) -> Any:
 
 
 def dtype_of_code(code: int) -> str:
-    """Return NumPy's name of an ONNX dtype code."""
-    return str(helper.tensor_dtype_to_np_dtype(code).name)
+    """Return NumPy's name of an ONNX dtype code.
+
+    Raises:
+        StaticError: When there is no such code.
+    """
+    try:
+        return str(helper.tensor_dtype_to_np_dtype(code).name)
+    except KeyError:
+        raise StaticError(f"{code} is no dtype of ONNX") from None
 
 
 @cache

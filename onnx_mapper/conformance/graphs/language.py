@@ -40,6 +40,7 @@ from onnx_mapper.conformance.graphs.steps import (
     scanned,
 )
 from onnx_mapper.errors import Place, RowError
+from onnx_mapper.language.compiler import SYMBOLS
 from onnx_mapper.language.formula import LONGEST_FORMULA
 from onnx_mapper.language.text import shortened
 from onnx_mapper.language.values import StaticError, Vector, arithmetic, as_static, is_number
@@ -56,15 +57,6 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.BitAnd: operator.and_,
     ast.BitOr: operator.or_,
     ast.BitXor: operator.xor,
-}
-_SYMBOLS: dict[type[ast.operator], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.FloorDiv: "//",
-    ast.Mod: "%",
-    ast.Pow: "**",
 }
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
@@ -212,7 +204,7 @@ class GraphEvaluator:
         return compute(left, right)
 
     def _static(self, node: ast.BinOp, left: Any, right: Any) -> Any:
-        symbol = _SYMBOLS.get(type(node.op))
+        symbol = SYMBOLS.get(type(node.op))
         if symbol is None:
             raise self.refuse(node, f"{type(node.op).__name__} takes tensors")
         try:

@@ -13,13 +13,15 @@ from typing import Any
 
 from case_schema import CASES, DEVIATIONS, EQUIVALENT, TOLERANCE
 
+from onnx_mapper.language.vocabulary import CALLS
 from onnx_mapper.model.operators import all_operators, attributes_of
 from onnx_mapper.rows.hooks import HOOKS
 
 TARGET = Path(__file__).parent.parent / "schema" / "mapping.schema.json"
 
 FORMULA = {
-    "description": "A formula: a restricted Python expression. See docs/formulas.md.",
+    "description": "A formula: a restricted Python expression, see docs/formulas.md. Beside operators "
+    f"and definitions it can call: {', '.join(call.shown for call in CALLS.values())}.",
     "type": ["string", "number", "boolean"],
     "maxLength": 800,
 }

@@ -44,8 +44,8 @@ class Verdict:
             (what the row says of it is not so).
         by: The item that noticed; why nobody did; or why it is wrong.
         diff: The change.
-        crashed: Whether it ended in an error of Python's or a dead process, and not in a
-            comparison or a refusal.
+        crashed: Whether onnx-mapper ended in an error of Python's or with its process, and not in
+            a comparison or a refusal.
     """
 
     label: str
@@ -204,12 +204,26 @@ class MutantJob:
             differs |= prepared.differs
         return Noticed("", differs)
 
-    def verdict(self, position: int, noticed: Noticed | Died) -> Verdict:
-        """Judge a mutant by what noticed it."""
+    def build(self, position: int) -> None:
+        """Build all models of a mutant, and run none."""
+        mutant = self.mutants[position]
+        table = mutant.table(self._bench.table)
+        for item, marks in self._items:
+            prepared = self._bench.ready(item) if mutant.is_noticed_by(marks) else None
+            if prepared is not None:
+                prepared.build(table)
+
+    def verdict(self, position: int, noticed: Noticed | Died, crashed: bool = False) -> Verdict:
+        """Judge a mutant by what noticed it.
+
+        Args:
+            position: The mutant's.
+            noticed: The item, or the end of the process.
+            crashed: Whether the process also ends where the models are only built.
+        """
         mutant = self.mutants[position]
         if isinstance(noticed, Died):
-            crash = not noticed.out_of_time
-            return Verdict(mutant.label, KILLED, noticed.reason, mutant.diff(), crash)
+            return Verdict(mutant.label, KILLED, noticed.reason, mutant.diff(), crashed)
         if noticed.by:
             diff = mutant.diff() if noticed.crashed else ""
             return Verdict(mutant.label, KILLED, noticed.by, diff, noticed.crashed)
@@ -309,12 +323,41 @@ def run_mutants(
     }
     for position, step, noticed in run_jobs(jobs, workers, SECONDS_PER_MUTANT):
         job = jobs[position]
-        found[position].append(job.verdict(step, noticed))
+        crashed = isinstance(noticed, Died) and _dies_building(job, step, noticed)
+        found[position].append(job.verdict(step, noticed, crashed))
         on_verdict(f"{job.title} {job.mutants[step].label}")
         if len(found[position]) == len(job):
             finished[position] = job.judged(found[position])
             on_subject(finished[position])
     return [finished[position] for position in sorted(finished)]
+
+
+@dataclass(frozen=True)
+class _Building:
+    """A mutant whose models are built and not run, as a job of one step."""
+
+    job: MutantJob
+    position: int
+
+    def __len__(self) -> int:
+        return 1
+
+    def step(self, position: int) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.job.build(self.position)
+
+
+def _dies_building(job: MutantJob, step: int, died: Died) -> bool:
+    """Tell whether building a mutant's models ends the process, and not only running one.
+
+    ONNX Runtime divides integers by 0 as the processor does: rows guard against that, and lies about
+    the guards are noticed by the end of the process that runs the model.
+    """
+    if died.out_of_time:
+        return False
+    ((_, _, result),) = run_jobs([_Building(job, step)], 1, SECONDS_PER_MUTANT)
+    return isinstance(result, Died)
 
 
 def _shuffled(items: Sequence[Noticing]) -> list[Noticing]:

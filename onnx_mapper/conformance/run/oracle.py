@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,6 +138,12 @@ class Prepared:
                 deviating=outcome.deviating + found.deviating,
             )
         return outcome
+
+    def build(self, table: Table) -> None:
+        """Export the item by a table's rows, and leave it at that."""
+        for batch in self.batches:
+            with suppress(MapperError, _Crash):
+                _built(table, batch, Options(self.item.setting.opset))
 
     def _check_draws(self, table: Table) -> Outcome:
         """Check that draws are refused, and if they take their numbers as inputs, distributed alike."""

@@ -80,3 +80,9 @@ def test_weights_that_float32_swallows_are_told_by_name() -> None:
     with pytest.warns(PrecisionWarning, match="w holds -1e-250, which is 0") as told:
         export(function, dtype="float32")
     assert len([w for w in told if "float32" in str(w.message)]) == 2
+
+
+def test_a_constant_that_is_an_output_is_told_too() -> None:
+    x = pt.dvector("x")
+    with pytest.warns(PrecisionWarning, match="a constant holds 1e-300, which is 0 in float32"):
+        export_graph([x], [x + 1, pt.constant(1e-300)], dtype="float32")

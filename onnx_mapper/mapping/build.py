@@ -79,8 +79,7 @@ def build(table: Table, captured: Captured, options: Options) -> Built:
         equal = learned
     if refusals:
         raise Refused(gather_refusals(refusals))
-    results = [engine.read(output.variable, mapped.values) for output in captured.outputs]
-    outputs = leave(captured, builder, mapped.values, results, options)
+    outputs = leave(captured, builder, mapped.values, mapped.results, options)
     compromises = builder.compromises
     metadata = {"pytensor": pytensor.__version__, **options.metadata()}
     if compromises.narrowed:
@@ -93,16 +92,16 @@ def build(table: Table, captured: Captured, options: Options) -> Built:
         v: builder.names.final(x.name) for v, x in mapped.values.items() if isinstance(x, Value)
     }
     return Built(
-        model,
-        mapped.rows_used,
-        compromises.narrowed,
-        (*entrance.swallowed, *mapped.swallowed),
-        _wide_nodes(model, compromises.wide) if dtypes.narrow_to else (),
-        mapped.drifts,
-        tensors,
-        mapped.inner_steps,
-        builder.names.final,
-    )  # fmt: skip
+        model=model,
+        rows_used=mapped.rows_used,
+        narrowed=compromises.narrowed,
+        swallowed=(*entrance.swallowed, *mapped.swallowed),
+        wide=_wide_nodes(model, compromises.wide) if dtypes.narrow_to else (),
+        drifts=mapped.drifts,
+        tensors=tensors,
+        inner_steps=mapped.inner_steps,
+        final_name=builder.names.final,
+    )
 
 
 def _names(captured: Captured) -> frozenset[str]:

@@ -54,6 +54,7 @@ class Mapped:
 
     Attributes:
         values: A tensor for every variable; a stand-in where its op was refused.
+        results: What stands for each output of the graph; none where an op was refused.
         refusals: Why ops could not be mapped, in order; none when all could.
         rows_used: How many times each row was applied, by its title.
         drifts: What is new in the classes of ops, and was taken as before.
@@ -63,6 +64,7 @@ class Mapped:
     """
 
     values: Mapping[Any, Any]
+    results: tuple[Any, ...]
     refusals: tuple[Refusal, ...]
     rows_used: Mapping[str, int]
     drifts: tuple[str, ...]
@@ -121,14 +123,17 @@ class Engine:
         values = dict(known)
         for node in captured.applies():
             self._map(node, values, 0)
+        outputs = () if self._refusals else captured.outputs
+        results = tuple(self.read(output.variable, values) for output in outputs)
         return Mapped(
-            values,
-            tuple(self._refusals),
-            self._rows_used,
-            self._choice.drifts,
-            tuple(self._swallowed),
-            tuple(self._noises),
-            tuple(self._inner_steps),
+            values=values,
+            results=results,
+            refusals=tuple(self._refusals),
+            rows_used=self._rows_used,
+            drifts=self._choice.drifts,
+            swallowed=tuple(self._swallowed),
+            noises=tuple(self._noises),
+            inner_steps=tuple(self._inner_steps),
         )
 
     def _map(

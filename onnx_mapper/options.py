@@ -155,7 +155,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
     for name in given:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            meant = f"; did you mean {near[0]!r}?" if near else "."
             raise TypeError(f"there is no option {name!r}{meant} There are: {', '.join(names)}")
     return Options(**given)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import onnx
 import pytest
@@ -14,6 +15,8 @@ import pytest
 import onnx_mapper
 from onnx_mapper.rows.hooks import HOOKS
 from onnx_mapper.rows.table import load_table
+
+Node = TypeVar("Node", bound=ast.AST)
 
 PACKAGE = Path(onnx_mapper.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -187,13 +190,19 @@ def test_data_flows_one_way() -> None:
     assert not left, "these import each other in a circle"
 
 
+def nodes_of(kind: type[Node]) -> Iterator[tuple[str, Node]]:
+    """Give all nodes of a kind in the package's syntax trees, each with its module's name."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, kind):
+                yield name_of(path), node
+
+
 def test_no_function_imports_the_packages_own_modules() -> None:
     """What imports late hides an arrow, or a circle."""
     late = [
-        f"{name_of(path)}:{inner.lineno}"
-        for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef)
+        f"{name}:{inner.lineno}"
+        for name, node in nodes_of(ast.FunctionDef)
         for inner in ast.walk(node)
         if isinstance(inner, ast.ImportFrom) and (inner.module or "").startswith("onnx_mapper")
     ]
@@ -206,10 +215,8 @@ def length(node: ast.ClassDef) -> int:
 
 def test_no_class_is_longer_than_300_lines() -> None:
     long = [
-        f"{name_of(path)}.{node.name}: {length(node)} lines"
-        for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
+        f"{name}.{node.name}: {length(node)} lines"
+        for name, node in nodes_of(ast.ClassDef)
         if length(node) > 300
     ]
     assert not long

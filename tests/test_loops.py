@@ -13,7 +13,7 @@ from helpers import RAW, assert_same, operators, run_model
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
-from onnx_mapper import Refused, export
+from onnx_mapper import Refused, RowError, export
 
 
 class Powers(Op):
@@ -101,6 +101,26 @@ def test_steps_that_only_the_model_knows(rows: Path) -> None:
     assert operators(model) == ["Div", "Loop"]
 
 
+def test_steps_that_may_be_none(tmp_path: Path) -> None:
+    """As docs/formulas.md says it: what is collected is told its sizes."""
+    path = tmp_path / "rows.yaml"
+    sized = "Reshape(before, Concat(Unsqueeze(steps, [0]), Shape(x), axis=0), allowzero=1)"
+    path.write_text(ROWS.replace("[last, before]", f"[last, {sized}]"), encoding="utf-8")
+    x, count = pt.dvector("x"), pt.lscalar("count")
+    function = pytensor.function([x, count], Powers(None)(x, count), mode=RAW)
+    model = export(function, mappings=[path])
+    for n in (0, 1, 12):
+        arrays = [ARRAY, np.array(n)]
+        assert_same(run_model(model, *arrays), function(*arrays), 1e-12)
+
+
+def test_no_steps_known_at_export_collect_nothing(rows: Path) -> None:
+    x = pt.dvector("x")
+    function = pytensor.function([x], Powers(0)(x), mode=RAW)
+    with pytest.raises(Refused, match="2 names can't take the tensor"):
+        export(function, mappings=[rows])
+
+
 def test_a_loop_that_ends_by_itself(rows: Path) -> None:
     x = pt.dvector("x")
     function = pytensor.function([x], Halvings()(x), mode=RAW)
@@ -119,16 +139,43 @@ WRONG = {
         "loop(30, [y, y], True, y=x)",
         "goes on while a tensor is true, not True",
     ),
+    "the step asked of a condition": (
+        "loop(30, [Add(y, 1), y], Less(i, 3), y=x)",
+        "'i' is not defined here; there are: n?",
+    ),
 }
+
+
+def written(folder: Path, loop: str) -> Path:
+    """Return the path of a row for `Powers` that is one loop."""
+    path = folder / "rows.yaml"
+    text = ROWS[: ROWS.index("    - steps")] + f'    - "{loop}"\n'
+    path.write_text(text + "  attributes: {n: {ignore: It does not matter here.}}\n")
+    return path
 
 
 @pytest.mark.parametrize("which", WRONG)
 def test_wrong_loops_are_told(which: str, tmp_path: Path) -> None:
     body, says = WRONG[which]
-    path = tmp_path / "rows.yaml"
-    text = ROWS[: ROWS.index("    - steps")] + f'    - "{body}"\n'
-    path.write_text(text + "  attributes: {n: {ignore: It does not matter here.}}\n")
+    path = written(tmp_path, body)
     x = pt.dvector("x")
     function = pytensor.function([x], Powers(3)(x), mode=RAW)
     with pytest.raises(Refused, match=rf"rows\.yaml:\d+: onnx/0: .*({says})"):
+        export(function, mappings=[path])
+
+
+@pytest.mark.parametrize("loop", ["loop(30, [Mul(y, i), y], i=x, y=x)", "loop(3, [i, i], i=x)"])
+def test_no_state_is_called_as_the_step(loop: str, tmp_path: Path) -> None:
+    x = pt.dvector("x")
+    function = pytensor.function([x], Powers(3)(x), mode=RAW)
+    with pytest.raises(RowError, match=r"rows\.yaml:\d+: onnx/0: .*'i' is the number of the step"):
+        export(function, mappings=[written(tmp_path, loop)])
+
+
+def test_a_condition_sees_no_step_of_a_loop_around(tmp_path: Path) -> None:
+    inner = "loop(30, Add(y, y), Less(i, 3), y=z)"
+    path = written(tmp_path, f"loop(30, [{inner}, z], z=x)")
+    x = pt.dvector("x")
+    function = pytensor.function([x], Powers(3)(x), mode=RAW)
+    with pytest.raises(Refused, match=r"rows\.yaml:\d+: onnx/0: 'i' is not defined here"):
         export(function, mappings=[path])

@@ -142,18 +142,10 @@ def _subgraph(compiler: Compiling, node: ast.Call, name: str, lazy: bool) -> Com
             raise StaticError(f"{name} makes nodes, and only static values are allowed here")
         scope.limit.step()
         given = [like(scope) for like in likes]
-        ports = [
-            (hint, _type_like(item))
-            for hint, like in zip(names, given, strict=True)
-            for item in leaves(like)
-        ]
+        ports = [(name, _type_like(item)) for name, item in _named_leaves(names, given)]
 
         def build(tensors: Sequence[Value]) -> list[Value]:
-            left = iter(tensors)
-            inner = dataclasses.replace(scope, names=dict(scope.names))
-            inner.names.update(
-                (hint, _refilled(like, left)) for hint, like in zip(names, given, strict=True)
-            )
+            inner = _scope_inside(scope, names, given, tensors)
             return [_tensor(item) for item in leaves(body(inner))]
 
         return scope.nodes.subgraph(ports, build, lazy)
@@ -198,6 +190,10 @@ def _loop(compiler: Compiling, node: ast.Call) -> Compute:
             "on if there is one, and the first state: loop(n, Mul(x, Add(i, 1)), x=x)",
         )
     count = compiler.compile(node.args[0])
+    if any(keyword.arg == STEP for keyword in node.keywords):
+        raise compiler.refuse(
+            node, f"{STEP!r} is the number of the step in a loop: give the state another name"
+        )
     names, firsts, bodies = _bound(compiler, node, node.args[1:], "a loop's states", (STEP,))
     body, *asked = bodies
 
@@ -239,7 +235,8 @@ class _Loop:
         """Take the steps one after the other, without a Loop."""
         nodes = self.scope.nodes
         assert nodes is not None
-        state, count = leaves(Vector(self.given)), len(leaves(Vector(self.given)))
+        state = leaves(Vector(self.given))
+        count = len(state)
         collected: list[list[Value]] = []
         for step in range(steps):
             after = self._step(state, nodes.literal(step, "int64"))
@@ -266,11 +263,7 @@ class _Loop:
         ports = [
             (STEP, TensorType("int64", ())),
             ("going", TensorType("bool", ())),
-            *(
-                (name, item)
-                for name, part in zip(self.names, self.given, strict=True)
-                for item in leaves(part)
-            ),
+            *_named_leaves(self.names, self.given),
         ]
         made = 0
 
@@ -292,19 +285,16 @@ class _Loop:
     def _asked(self, state: Sequence[Value]) -> Value:
         """Return whether to take another step from a state."""
         assert self.going is not None
-        going = self.going(self._inside(state))
+        inner = self._inside(state)
+        inner.names.pop(STEP, None)  # of a loop around this one: no step of this one is meant by it
+        going = self.going(inner)
         if not isinstance(going, Value):
             raise StaticError(f"a loop goes on while a tensor is true, not {describe(going)}")
         return going
 
     def _inside(self, state: Sequence[Any]) -> Scope:
         """Return the scope of a step, or of the condition, for a state."""
-        left = iter(state)
-        inner = dataclasses.replace(self.scope, names=dict(self.scope.names))
-        inner.names.update(
-            (name, _refilled(part, left)) for name, part in zip(self.names, self.given, strict=True)
-        )
-        return inner
+        return _scope_inside(self.scope, self.names, self.given, state)
 
     def _step(self, state: Sequence[Any], index: Value) -> list[Any]:
         inner = self._inside(state)
@@ -361,6 +351,25 @@ def _tensor(item: Any) -> Value:
     if not isinstance(item, Value):
         raise StaticError(f"a graph's outputs are tensors, not {describe(item)}")
     return item
+
+
+def _named_leaves(names: Sequence[str], values: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Return what values and the vectors among them hold, each with the name of its value."""
+    return [
+        (name, item) for name, value in zip(names, values, strict=True) for item in leaves(value)
+    ]
+
+
+def _scope_inside(
+    scope: Scope, names: Sequence[str], likes: Sequence[Any], items: Sequence[Any]
+) -> Scope:
+    """Return the scope of a body: names stand for values like the given ones, with other items."""
+    left = iter(items)
+    inner = dataclasses.replace(scope, names=dict(scope.names))
+    inner.names.update(
+        (name, _refilled(like, left)) for name, like in zip(names, likes, strict=True)
+    )
+    return inner
 
 
 def _refilled(like: Any, left: Iterator[Any]) -> Any:

@@ -133,7 +133,7 @@ class Formula:
         try:
             return self.compute(scope)
         except StaticError as error:
-            raise RowError(self.place, f"{error} (in {shortened(self.text)})") from None
+            raise self._told(error) from None
         except RecursionError:
             raise RowError(
                 self.place, "the formula's definitions call each other too deeply"
@@ -141,8 +141,7 @@ class Formula:
         except MapperError:
             raise
         except Exception as error:  # of whatever a wrong row makes fail: its author is told where
-            told = f"{type(error).__name__}: {error}"
-            raise RowError(self.place, f"{told} (in {shortened(self.text)})") from error
+            raise self._told(f"{type(error).__name__}: {error}") from error
 
     def holds(self, scope: Scope) -> bool:
         """Evaluate the expression as a condition.
@@ -153,7 +152,10 @@ class Formula:
         try:
             return truth(self.evaluate(scope))
         except StaticError as error:
-            raise RowError(self.place, f"{error} (in {shortened(self.text)})") from None
+            raise self._told(error) from None
+
+    def _told(self, problem: object) -> RowError:
+        return RowError(self.place, f"{problem} (in {shortened(self.text)})")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from onnx_mapper.conformance.cases.only_operator import only_operator
 from onnx_mapper.conformance.cases.reader import read_cases
 from onnx_mapper.conformance.run.batches import batches_of
 from onnx_mapper.conformance.run.items import items_of
@@ -30,6 +31,77 @@ JOIN = """
 
 def joined(cases: str, more: str = "") -> str:
     return f"{JOIN}  cases: {cases}\n{more}"
+
+
+EVERY = """
+- defaults: What rows of this file share.
+  tolerances: {loose: {ulps: 9, because: Sums in another order.}}
+  every_case: {domain: {a: [5, 6], b: [1, 2]}, shapes: static}
+
+- family: Two classes
+  op: "pytensor.tensor.basic:*"
+  inputs: [axis=, "*tensors"]
+  onnx: Concat(*tensors, axis=value(axis))
+  attributes: {view?: {ignore: It has no effect.}}
+  every_case: {sizes: {n: [2], m: [4]}, opsets: [21]}
+  rows:
+    Join:
+      every_case: {domain: {a: [0, 1]}, tolerance: loose}
+      cases:
+        - {name: all, inputs: {a: "f64[n]"}, graph: "pt.join(0, a, a)"}
+        - {name: own, inputs: {a: "f64[m]"}, graph: "pt.join(0, a, a)", domain: {a: [2, 3]}, shapes: dynamic}
+        - {name: other, inputs: {b: "f64[k]"}, graph: "pt.join(0, b, b)", opsets: [18]}
+"""
+
+
+def test_what_every_case_has():
+    (row,) = read_document(parse(EVERY, "rows.yaml")).rows
+    every, own, other = read_cases(row).cases
+    told = [
+        ({name: [f.text for f in bounds] for name, bounds in case.domain}, dict(case.sizes))
+        for case in (every, own, other)
+    ]
+    assert told[0] == ({"a": ["0", "1"]}, {"n": (2,)})  # its row's, not its file's
+    assert told[1] == ({"a": ["2", "3"]}, {"m": (4,)})
+    assert told[2] == ({"b": ["1", "2"]}, {"k": (3, 1, 0)})
+    assert [case.tolerance.ulps for case in (every, own, other)] == [9, 9, 9]
+    assert [case.opsets for case in (every, own, other)] == [(21,), (21,), (18,)]
+    assert [case.shapes for case in (every, own, other)] == [("static",), ("dynamic",), ("static",)]
+
+
+def test_what_every_case_has_and_none_does():
+    with pytest.raises(RowError, match=r"rows.yaml:9: every_case/domain/z: no case has 'z'"):
+        read_document(
+            parse(
+                f"{JOIN}  every_case: {{domain: {{z: [0, 1]}}}}\n  cases: {{inputs: {{a: f32}}}}",
+                "rows.yaml",
+            )
+        )
+    with pytest.raises(RowError, match=r"rows.yaml:9: every_case: there are no `cases`"):
+        read_document(parse(f"{JOIN}  every_case: {{shapes: static}}\n", "rows.yaml"))
+    with pytest.raises(RowError, match=r"rows.yaml:9: every_case/grid: 'grid' is not allowed here"):
+        read_document(parse(f"{JOIN}  every_case: {{grid: {{a: [1]}}}}\n", "rows.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("meaning", "operator"),
+    [
+        ("onnx: Log(x)", "Log"),
+        ("onnx: Log(Abs(x))", None),
+        ("onnx: log_of(x)", None),
+        ("onnx: [y = Log(x), Abs(y)]", None),
+        ("onnx: Log(2)", None),
+        ("{rewrite: {x: Abs(x)}, onnx: Log(x)}", None),
+        ("{onnx: Log(x), finish: Abs(result)}", None),
+        ("onnx: Cast(x, to='float32')", None),
+    ],
+)
+def test_rows_of_one_node_expect_it(meaning, operator):
+    text = "op: pytensor.scalar.basic:Log\nsummary: Natural logarithm.\ninputs: [x]\n"
+    keys = meaning.strip("{}").replace(", onnx:", "\nonnx:").replace(", finish:", "\nfinish:")
+    entry = "".join(f"  {line}\n" for line in (text + keys).splitlines())
+    (row,) = read_document(parse(f"- {entry[2:]}", "rows.yaml")).rows
+    assert only_operator(row) == operator
 
 
 LANGUAGE = Language(vocabulary.CALLS, vocabulary.CONSTANTS, {})

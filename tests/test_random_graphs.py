@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.traversal import ancestors
 from pytensor.printing import debugprint
-from random_graphs import RECIPES, Recipe, build
+from random_graphs import RECIPES, Recipe, Step, build
 
 from onnx_mapper import PrecisionWarning, export, export_graph
 from onnx_mapper.conformance.cases.model import Tolerance
@@ -42,9 +43,9 @@ def settled(count: int) -> settings:
     )
 
 
-def expected_of(inputs, outputs, arrays):
+def expected_of(inputs, outputs, arrays, mode=RAW):
     """Compute with PyTensor's own Python; None where it raises, such as for an empty maximum."""
-    function = pytensor.function(inputs, outputs, mode=RAW, on_unused_input="ignore")
+    function = pytensor.function(inputs, outputs, mode=mode, on_unused_input="ignore")
     try:
         with np.errstate(all="ignore"):
             results = function(*arrays)
@@ -64,15 +65,32 @@ def run(model, arrays):
     return session.run(None, dict(zip(names, arrays, strict=True)))
 
 
+def computed(recipe: Recipe):
+    """Build a graph and compute with it; without the steps at which PyTensor raises."""
+    found = _computed(recipe)
+    if found is not None:
+        return found
+    kept: tuple[Step, ...] = ()
+    for step in recipe.steps:
+        longer = _computed(replace(recipe, steps=(*kept, step)))
+        if longer is not None:
+            found, kept = longer, (*kept, step)
+    return found
+
+
+def _computed(recipe: Recipe):
+    inputs, outputs, feeds = build(recipe)
+    runs = [(arrays, expected_of(inputs, outputs, arrays)) for arrays in feeds if outputs]
+    runs = [(arrays, expected) for arrays, expected in runs if expected is not None]
+    return (inputs, outputs, runs) if runs else None
+
+
 def check(recipe: Recipe) -> bool:
     """Compare a graph's models with PyTensor; return whether PyTensor has such a graph."""
-    inputs, outputs, feeds = build(recipe)
-    if not outputs:
+    found = computed(recipe)
+    if found is None:
         return False
-    runs = [(arrays, expected_of(inputs, outputs, arrays)) for arrays in feeds]
-    runs = [(arrays, expected) for arrays, expected in runs if expected is not None]
-    if not runs:
-        return False
+    inputs, outputs, runs = found
     names = [f"y{position}" for position in range(len(outputs))]
     for way in ("rewritten", "raw"):
         with warnings.catch_warnings(record=True) as caught:
@@ -87,19 +105,32 @@ def check(recipe: Recipe) -> bool:
         graph = debugprint(outputs, file="str", print_type=True)
         for arrays, expected in runs:
             results = run(model, arrays)
-            for position, (found, wanted) in enumerate(zip(results, expected, strict=True)):
-                problem = compare(np.asarray(found), wanted, tolerance, narrowed).problem
-                assert not problem, f"{way}, output {position}: {problem}\n{graph}\n{arrays}"
+            problem = first_problem(results, expected, tolerance, narrowed)
+            if problem and way == "rewritten":
+                # x - (n + x) is -n also for unsigned n, once PyTensor has rewritten it, and its
+                # own Python raises at that: the function that users compile decides.
+                expected = expected_of(inputs, outputs, arrays, mode=None)
+                problem = expected and first_problem(results, expected, tolerance, narrowed)
+            assert not problem, f"{way}, {problem}\n{graph}\n{arrays}"
     return True
+
+
+def first_problem(results, expected, tolerance, narrowed):
+    """Return which output differs first, and how, or nothing."""
+    for position, (found, wanted) in enumerate(zip(results, expected, strict=True)):
+        problem = compare(np.asarray(found), wanted, tolerance, narrowed).problem
+        if problem:
+            return f"output {position}: {problem}"
+    return ""
 
 
 def assert_most_were_compared(compared: list[bool]) -> None:
     """Graphs that PyTensor refuses show nothing: too many of them, and the test is empty.
 
-    About one in five draws no output, or fails in PyTensor for all sets of sizes.
+    What is left are graphs of which no step takes any of the inputs, or all raise in PyTensor.
     """
     assert len(compared) >= 20
-    assert sum(compared) >= 0.7 * len(compared)
+    assert sum(compared) >= 0.9 * len(compared)
 
 
 def test_random_graphs():

@@ -129,6 +129,16 @@ CASE: dict[str, Any] = {
     },
 }
 CASES = one_or_list(CASE)
+EVERY_CASE: dict[str, Any] = {
+    "type": "object",
+    "description": "What all cases have that don't say otherwise.",
+    "minProperties": 1,
+    "additionalProperties": False,
+    "properties": {
+        key: CASE["properties"][key]
+        for key in ("sizes", "domain", "special", "opsets", "shapes", "tolerance")
+    },
+}
 DEVIATION = {
     **EXEMPT,
     "properties": {

@@ -76,7 +76,17 @@ def _first_line(text: str | None) -> str:
 
 
 TOLD_OTHERWISE = frozenset(
-    {"op", "summary", "inputs", "refuse", "family", "cases", "deviations", "equivalent"}
+    {
+        "op",
+        "summary",
+        "inputs",
+        "refuse",
+        "family",
+        "every_case",
+        "cases",
+        "deviations",
+        "equivalent",
+    }
 )
 """Keys of a row that its page tells in words, or that only test it."""
 

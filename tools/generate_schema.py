@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from case_schema import CASES, DEVIATIONS, EQUIVALENT, TOLERANCE
+from case_schema import CASES, DEVIATIONS, EQUIVALENT, EVERY_CASE, TOLERANCE
 
 from onnx_mapper.language.vocabulary import CALLS
 from onnx_mapper.model.operators import all_operators, attributes_of
@@ -90,6 +90,7 @@ def schema() -> dict[str, Any]:
             "else": {"$ref": "#/definitions/formula"},
         },
         "cases": CASES,
+        "everyCase": EVERY_CASE,
         "deviations": DEVIATIONS,
         "equivalent": EQUIVALENT,
         "attribute": {
@@ -185,6 +186,7 @@ def schema() -> dict[str, Any]:
         },
         "finish": {"$ref": "#/definitions/formula"},
         "refuse": REASON,
+        "every_case": {"$ref": "#/definitions/everyCase"},
         "cases": {"$ref": "#/definitions/cases"},
         "deviations": {"$ref": "#/definitions/deviations"},
         "equivalent": {"$ref": "#/definitions/equivalent"},
@@ -239,6 +241,7 @@ def schema() -> dict[str, Any]:
                 "minLength": 8,
                 "description": "What they have in common.",
             },
+            "every_case": {"$ref": "#/definitions/everyCase"},
             "tolerances": {
                 "type": "object",
                 "propertyNames": NAME,

@@ -23,7 +23,7 @@ LONG_FORMULA = 160
 LONGEST_LINE = 120
 SHORT_ROW = 10
 DECIMAL = re.compile(r"-?\d+\.\d+(e-?\d+)?(, )?")
-CONFORMANCE_KEYS = ("cases", "deviations", "equivalent")
+CONFORMANCE_KEYS = ("every_case", "cases", "deviations", "equivalent")
 
 
 def formulas(table: Table) -> Iterator[Formula]:

@@ -14,7 +14,7 @@ from onnx_mapper.language.formula import node_calls, parse_formula, parse_statem
 from onnx_mapper.language.scope import Definition, Formula, Statement
 from onnx_mapper.language.values import as_static
 from onnx_mapper.model.operators import attributes_of
-from onnx_mapper.rows import strict_yaml
+from onnx_mapper.rows import every_case, strict_yaml
 from onnx_mapper.rows.model import (
     Attribute,
     HookCall,
@@ -73,6 +73,7 @@ def read_document(document: Document) -> MappingFile:
         elif "family" in entry:
             rows.extend(reader.family(entry))
         else:
+            reader.check_every_case(entry.get("every_case", {}), entry.get("cases"))
             rows.append(reader.row(entry))
     return MappingFile(tuple(rows), tuple(definitions))
 
@@ -84,10 +85,12 @@ class _Defaults:
     Attributes:
         tolerances: Tolerances of cases, by the names that cases call them.
         ignored: Attributes without effect, which rows need not tell of.
+        every_case: Keys of cases that don't say otherwise.
     """
 
     tolerances: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[Attribute, ...] = ()
+    every_case: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Reader:
@@ -103,7 +106,7 @@ class _Reader:
             Attribute(name, True, Ignore(reason), self.place("ignore", name))
             for name, reason in entry.get("ignore", {}).items()
         )
-        return _Defaults(entry.get("tolerances", {}), ignored)
+        return _Defaults(entry.get("tolerances", {}), ignored, entry.get("every_case", {}))
 
     def place(self, *keys: str | int) -> Place:
         line = self.document.line((*self.root, *keys))
@@ -168,11 +171,16 @@ class _Reader:
             merged = {"summary": f"{entry['family']}: {name}.", **shared, **own}
             if "attributes" in own:
                 merged["attributes"] = {**shared.get("attributes", {}), **own["attributes"]}
+            if "every_case" in own:
+                merged["every_case"] = every_case.merged(
+                    own["every_case"], shared.get("every_case", {})
+                )
             if isinstance(own.get("cases"), dict) and isinstance(shared.get("cases"), dict):
                 merged["cases"] = {**shared["cases"], **own["cases"]}
             if "op" not in own:
                 merged["op"] = [home[:-1] + name for home in homes]
             reader = _FamilyReader(self.document, self.root, self.defaults, name, frozenset(own))
+            reader.check_every_case(own.get("every_case", {}), merged.get("cases"))
             yield reader.row(merged)
 
     def row(self, entry: Mapping[str, Any]) -> Row:
@@ -213,7 +221,7 @@ class _Reader:
             batched=entry.get("batched", False),
             finish=self.formula(entry["finish"], "finish") if "finish" in entry else None,
             refuse=entry.get("refuse"),
-            cases=tuple(self._with_tolerance(case) for case in _listed(entry.get("cases"))),
+            cases=tuple(self._case(case, entry) for case in _listed(entry.get("cases"))),
             deviations=tuple(entry.get("deviations", ())),
             equivalent=tuple(entry.get("equivalent", ())),
             source=dict(entry),
@@ -227,8 +235,11 @@ class _Reader:
         shared = tuple(a for a in self.defaults.ignored if a.name not in told)
         return replace(row, attributes=(*attributes, *(shared if body else ())))
 
-    def _with_tolerance(self, case: Any) -> Any:
-        """Return a case with the tolerance that it calls by a name."""
+    def _case(self, written: Any, entry: Mapping[str, Any]) -> Any:
+        """Return a case with what it shares, and the tolerance that it calls by a name."""
+        case = every_case.with_shared(
+            written, entry.get("every_case", {}), self.defaults.every_case
+        )
         name = case.get("tolerance")
         if not isinstance(name, str):
             return case
@@ -239,6 +250,17 @@ class _Reader:
                 f"no tolerance is called {name!r}; the file's `defaults` have: {listed}",
             )
         return {**case, "tolerance": self.defaults.tolerances[name]}
+
+    def check_every_case(self, own: Mapping[str, Any], cases: Any) -> None:
+        """Refuse what a row itself says of every case, and none of its cases has."""
+        if own and not cases:
+            raise RowError(self.place("every_case"), "there are no `cases` that could have this")
+        for name in every_case.unused_names(own, _listed(cases)):
+            key, _, what = name.partition("/")
+            raise RowError(
+                self.place("every_case", key, what),
+                f"no case has {what!r}: drop it, or name an input or a free axis of the cases",
+            )
 
     def _check_inputs(self, row: Row, names: Iterable[str], *keys: str | int) -> None:
         for name in names:

@@ -13,6 +13,7 @@ import onnxruntime
 from onnx import ModelProto
 
 from onnx_mapper.conformance.cases.model import STATIC, Case, Exempt
+from onnx_mapper.conformance.cases.only_operator import only_operator
 from onnx_mapper.conformance.run.batches import Batch, Lacking, Trial, Unanswered, batches_of
 from onnx_mapper.conformance.run.compare import compare
 from onnx_mapper.conformance.run.distributions import as_declared, difference, draws, noise_for
@@ -23,6 +24,7 @@ from onnx_mapper.errors import MapperError, Refused, RowError
 from onnx_mapper.language.scope import Language
 from onnx_mapper.language.tensors import Array
 from onnx_mapper.mapping.build import Built, build
+from onnx_mapper.model.builder import CAST
 from onnx_mapper.model.session import open_session
 from onnx_mapper.options import Options
 from onnx_mapper.rows.table import Table
@@ -232,6 +234,13 @@ class Prepared:
                     f"the model's operators are {', '.join(found) or 'none'}; {expectation.place} "
                     f"expects {', '.join(expectation.operators) or 'none'}"
                 )
+        only = only_operator(self.item.row) if case.graph is None and not case.expect else None
+        beside_casts = tuple(operator for operator in found if operator != CAST)
+        if only and beside_casts != (only,):
+            raise _Failure(
+                f"the model's operators are {', '.join(found) or 'none'}; the row's body is one "
+                f"{only}, which casts alone may stand beside"
+            )
 
 
 class _Run:

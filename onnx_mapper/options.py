@@ -37,6 +37,7 @@ class OptionArguments(TypedDict, total=False):
     random: RandomPolicy
     wide: WidePolicy
     strict: bool
+    optimize: bool
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,10 @@ class Options:
         wide: What becomes of functions (gammaln, erfinv, …) that are composed in float64 also where
             their inputs are float32, whose digits would not do: with dtype="float32" they are
             refused, as runtimes for browsers and phones may have no float64; "ok" allows them.
-        strict: Whether to refuse what would be exported with a warning.
+        strict: Whether to refuse what would be exported with a warning, and to leave out patterns that
+            follow PyTensor for all but infinities and NaN.
+        optimize: Whether to compute at export what follows from constants and weights alone, and to
+            say in one node what several together are, by the patterns of docs/ops/patterns.md.
 
     Raises:
         InvalidRequest: When one of them is impossible.
@@ -73,6 +77,7 @@ class Options:
     random: RandomPolicy = "refuse"
     wide: WidePolicy = "refuse"
     strict: bool = False
+    optimize: bool = True
 
     def __post_init__(self) -> None:
         """Check each option."""

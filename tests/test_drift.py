@@ -183,11 +183,11 @@ def test_an_op_with_an_inner_graph_goes_by_it_where_its_row_does_not_fit(
     x = pt.tensor("x", dtype="float64", shape=(2, 3))
     padded = pt.pad(x, [[1, 0], [2, 1]], mode="edge")
     function = graph(padded, inputs=[x])
-    assert "Pad" in operators(export(function))
+    assert any(node.row.startswith("pad.yaml") for node in explain(export(function)))
     monkeypatch.setattr(Pad, "__props__", (*props_of(Pad), "reversed"), raising=False)
     padded.owner.op.reversed = True
     model = export(function)
-    assert "Pad" not in operators(model)
+    assert not any(node.row.startswith("pad.yaml") for node in explain(model))
     assert_same(run_model(model, X), [np.pad(X, [[1, 0], [2, 1]], mode="edge")])
 
 

@@ -127,6 +127,7 @@ PYTHON_NAMES: dict[str, set[str]] = {
     "capture/rewrites.py": {"Constant"},
     "mapping/engine.py": {"Constant"},
     "language/compiler.py": _SYNTAX,
+    "language/match.py": {"Constant"},
     "conformance/graphs/language.py": _SYNTAX,
     "conformance/mutants/row_mutants.py": _SYNTAX,
     "rows/checks.py": {"Constant"},

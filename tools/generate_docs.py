@@ -33,7 +33,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     table = load_table()
     yield DOCS / "vocabulary.md", vocabulary_page()
     files: dict[str, list[Row]] = {}
-    for row in table.rows:
+    for row in (*table.rows, *table.patterns):
         files.setdefault(row.place.file, []).append(row)
     for file, rows in sorted(files.items()):
         yield DOCS / "ops" / f"{Path(file).stem}.md", family_page(file, rows)

@@ -230,6 +230,33 @@ def schema() -> dict[str, Any]:
             "equivalent": {"$ref": "#/definitions/equivalent"},
         },
     }
+    definitions["pattern"] = {
+        "type": "object",
+        "required": ["pattern", "summary", "match", "onnx", "cases"],
+        "additionalProperties": False,
+        "description": "What several nodes together are.",
+        "properties": {
+            "pattern": {"type": "string", "pattern": r"^[A-Z]\w*$", "description": "Its name."},
+            "summary": row_properties["summary"],
+            "match": {
+                "description": "The nodes that are looked for: Add(conv := Conv(x, w), k), or several forms.",
+                "if": {"type": "array"},
+                "then": {"items": {"type": "string", "maxLength": 800}, "minItems": 1},
+                "else": {"type": "string", "maxLength": 800},
+            },
+            "where": {
+                "type": "array",
+                "items": {"$ref": "#/definitions/formula"},
+                "minItems": 1,
+                "description": "Conditions that must hold there.",
+            },
+            "onnx": {"$ref": "#/definitions/body"},
+            "every_case": {"$ref": "#/definitions/everyCase"},
+            "cases": {"$ref": "#/definitions/cases"},
+            "deviations": {"$ref": "#/definitions/deviations"},
+            "equivalent": {"$ref": "#/definitions/equivalent"},
+        },
+    }
     definitions["defaults"] = {
         "type": "object",
         "required": ["defaults"],
@@ -242,6 +269,12 @@ def schema() -> dict[str, Any]:
                 "description": "What they have in common.",
             },
             "every_case": {"$ref": "#/definitions/everyCase"},
+            "commutative": {
+                "type": "array",
+                "items": {"enum": sorted(all_operators())},
+                "uniqueItems": True,
+                "description": "Operators whose two inputs may trade places where patterns look.",
+            },
             "tolerances": {
                 "type": "object",
                 "propertyNames": NAME,
@@ -270,7 +303,11 @@ def schema() -> dict[str, Any]:
                 "else": {
                     "if": {"required": ["defaults"]},
                     "then": {"$ref": "#/definitions/defaults"},
-                    "else": {"$ref": "#/definitions/row"},
+                    "else": {
+                        "if": {"required": ["pattern"]},
+                        "then": {"$ref": "#/definitions/pattern"},
+                        "else": {"$ref": "#/definitions/row"},
+                    },
                 },
             },
         },

@@ -86,12 +86,12 @@ def find_subject(paths: Sequence[str | Path] = ()) -> Subject:
             left_out.append(error)
             del files[wrong[0]]
     tested = [f for path, f in files.items() if path.resolve() in wanted] + mine
-    used = {id(row) for row in table.rows}
+    used = {id(row) for row in (*table.rows, *table.patterns)}
     rows = [row for file in tested for row in file.rows if id(row) in used]
-    active = [row for row in rows if installed_class(row, import_modules=True) is not None]
+    active = [row for row in rows if row.pattern or installed_class(row, import_modules=True)]
     inactive = [row for row in rows if row not in active]
     for row in active:
-        if not row.shipped:
+        if not row.shipped and not row.pattern:
             check_class(row)  # whose module may not have been loaded when the table was
     return Subject(table, tuple(active), tuple(inactive), tuple(left_out))
 

@@ -67,6 +67,9 @@ class Nodes(Answers, Protocol):
     ) -> tuple[Value, ...]:
         """Add a node and return its outputs."""
 
+    def note_row(self, row: str, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+        """Note which class' row gave a tensor, for patterns that look for it."""
+
     def stand_in(self, type_: TensorType) -> Value | None:
         """Return what takes the place of a result that was refused; None for what is no tensor."""
 

@@ -96,6 +96,29 @@ def single(x: Any) -> Any:
 
 
 @_call()
+def uniform(x: Any) -> Any:
+    """Number that a constant consists of, once or many times; None for other tensors."""
+    if not isinstance(x, Value):
+        return x
+    if x.known is None or not x.foldable or x.known.size == 0:
+        return None
+    first = x.known.reshape(-1)[0]
+    return as_static(first) if bool((x.known == first).all()) else None
+
+
+@_call()
+def is_finite(x: Tensor) -> bool:
+    """Whether a tensor is known at export and holds neither infinities nor NaN."""
+    return x.known is not None and bool(np.isfinite(x.known).all())
+
+
+@_call()
+def holds_zero(x: Tensor) -> bool:
+    """Whether a tensor is unknown at export, or holds a 0."""
+    return x.known is None or bool((x.known == 0).any())
+
+
+@_call()
 def is_size(x: Any) -> bool:
     """Whether this is an unknown size that a tensor has: n.tensor has it along n.axis."""
     return isinstance(x, OpenSize)
@@ -437,6 +460,18 @@ def like(x: Tensor, y: Tensor) -> Value:
 @_call(by="model", shown="made_by(x, 'Op', 'attribute', …)")
 def made_by(x: Any, operator: Operator, *attributes: Text) -> Vector | None:
     """The inputs and these attributes of the node that made x, or None where another operator did."""
+    raise NotImplementedError
+
+
+@_call(by="model")
+def frozen(x: Tensor) -> Value:
+    """The tensor x, with which nodes are computed at export also where it is a shared variable's."""
+    raise NotImplementedError
+
+
+@_call(by="model", shown="remade(x, a, b, …)")
+def remade(x: Tensor, *inputs: Any) -> Value:
+    """What the node that made x gives for other inputs, with the same attributes."""
     raise NotImplementedError
 
 

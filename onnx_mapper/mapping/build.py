@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytensor
@@ -15,11 +15,13 @@ from onnx_mapper.language.nodes import Source
 from onnx_mapper.language.tensors import Value
 from onnx_mapper.mapping.engine import Engine, Mapped
 from onnx_mapper.mapping.equal_sizes import AxisOfInput, EqualSizes
+from onnx_mapper.mapping.patterns import rewrite
 from onnx_mapper.mapping.ports import Entrance, enter, leave, sizes_named_by
 from onnx_mapper.mapping.site import Dtypes, InnerStep, Swallowed
-from onnx_mapper.model.builder import GraphBuilder, Narrowed
+from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.finish import Port, finish, with_named_sizes
 from onnx_mapper.model.metadata import NARROWED_KEY, NOISE_KEY
+from onnx_mapper.model.node_list import Narrowed
 from onnx_mapper.model.prune import nodes_of
 from onnx_mapper.opsets import ir_version_of
 from onnx_mapper.options import Options
@@ -79,6 +81,8 @@ def build(table: Table, captured: Captured, options: Options) -> Built:
         equal = learned
     if refusals:
         raise Refused(gather_refusals(refusals))
+    if options.optimize:
+        mapped = _rewritten(mapped, builder, table, options)
     outputs = leave(captured, builder, mapped.values, mapped.results, options)
     compromises = builder.compromises
     metadata = {"pytensor": pytensor.__version__, **options.metadata()}
@@ -101,6 +105,19 @@ def build(table: Table, captured: Captured, options: Options) -> Built:
         tensors=tensors,
         inner_steps=mapped.inner_steps,
         final_name=builder.names.final,
+    )
+
+
+def _rewritten(mapped: Mapped, builder: GraphBuilder, table: Table, options: Options) -> Mapped:
+    """Return what came of a graph after patterns have gone through it."""
+    given = [result for result in mapped.results if isinstance(result, Value)]
+    found = rewrite(builder, table, given, options.strict)
+    now = found.replay.now
+    return replace(
+        mapped,
+        values={v: now(x) if isinstance(x, Value) else x for v, x in mapped.values.items()},
+        results=tuple(now(x) if isinstance(x, Value) else x for x in mapped.results),
+        rows_used={**mapped.rows_used, **found.used},
     )
 
 

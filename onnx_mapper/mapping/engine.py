@@ -226,7 +226,9 @@ class Engine:
             if row.broadcasts and not self.nodes.nested:
                 self._equal_sizes.meet(site.inputs)
             try:
-                return self._apply_row(row, site)
+                results = self._apply_row(row, site)
+                self.nodes.note_row(row.name, site.inputs, results)
+                return results
             except (MapperError, RefusedHere):
                 raise
             except StaticError as error:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from onnx_mapper.capture.graph import Captured
 from onnx_mapper.errors import DriftWarning, PrecisionWarning, Refusal, Refused
 from onnx_mapper.mapping.build import Built, build
-from onnx_mapper.model.builder import Narrowed
+from onnx_mapper.model.node_list import Narrowed
 from onnx_mapper.options import Options
 from onnx_mapper.rows.table import load_table
 

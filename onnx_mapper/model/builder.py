@@ -18,10 +18,11 @@ from onnx_mapper.model.binding import bind_inputs
 from onnx_mapper.model.constants import Constants
 from onnx_mapper.model.kernels import KernelTable, kernel_table
 from onnx_mapper.model.names import Names
-from onnx_mapper.model.node_list import Body, NodeList
+from onnx_mapper.model.node_list import Body, Narrowed, NodeList
 from onnx_mapper.model.operators import attribute_value, dtype_of_code, schema_of
 from onnx_mapper.model.prune import assembled, read_by
 from onnx_mapper.model.questions import Makers, Questions
+from onnx_mapper.model.replay import Replay
 from onnx_mapper.model.running_dtypes import is_narrower, running_dtype
 from onnx_mapper.model.sizes import first_with_these_sizes, merged_shapes
 
@@ -29,16 +30,6 @@ from onnx_mapper.model.sizes import first_with_these_sizes, merged_shapes
 CAST = "Cast"
 SHAPE = "Shape"
 IDENTITY = "Identity"
-
-
-@dataclass(frozen=True)
-class Narrowed:
-    """A node that computes in fewer digits than PyTensor does."""
-
-    op_type: str
-    from_dtype: str
-    to_dtype: str
-    source: Source
 
 
 @dataclass(frozen=True)
@@ -84,7 +75,6 @@ class GraphBuilder:
         self.kernels = kernels or kernel_table()
         self.names = Names(reserved)
         self._source = Source()
-        self._narrowed: list[Narrowed] = []
         self._parameters: dict[str, TensorProto] = {}
         self._constants = Constants(self.names.fresh)
         self._list = NodeList(self.empty_model(), self.names, self._constants, SHAPE)
@@ -114,7 +104,7 @@ class GraphBuilder:
     def compromises(self) -> Compromises:
         """Where the model computes in other dtypes than PyTensor, so far."""
         wide = {self.names.final(name): source for name, source in self._list.wide.items()}
-        return Compromises(tuple(self._narrowed), wide)
+        return Compromises(tuple(self._list.narrowed), wide)
 
     @property
     def nodes(self) -> list[NodeProto]:
@@ -135,6 +125,15 @@ class GraphBuilder:
     def has_branches(self) -> bool:
         """Whether some nodes may not run at all."""
         return bool(self._lazy)
+
+    def replay(self, results: Sequence[Value]) -> Replay:
+        """Go through the nodes that some results need once more, to keep or replace each."""
+        return Replay(self._list, results, self.opset)
+
+    def note_row(self, row: str, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+        """Note which class' row gave a tensor, the innermost where one hands over to another."""
+        if len(results) == 1 and isinstance(results[0], Value):
+            self._list.rows.setdefault(results[0].name, (row, tuple(inputs)))
 
     def ask(self, name: str, arguments: Sequence[Any]) -> Any:
         """Answer a question of the vocabulary that is about the model."""
@@ -158,9 +157,7 @@ class GraphBuilder:
 
     def input(self, name: str, dtype: str, dims: Sequence[int | str | None]) -> Value:
         """Return the tensor of a model input; equal names in `dims` are equal sizes."""
-        shape = tuple(dim if isinstance(dim, int) else None for dim in dims)
-        names = [dim if isinstance(dim, str) else None for dim in dims]
-        return self._list.sizes.named(Value(name, dtype, shape), names)
+        return self._list.sizes.input(name, dtype, dims)
 
     def parameter(self, name: str, array: Array, state: bool = False) -> Value:
         """Return the tensor of a shared variable, held in the model under its name.
@@ -171,6 +168,7 @@ class GraphBuilder:
             state: True when the function updates it: then it may differ from run to run.
         """
         self._parameters[name] = from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+        self._list.weights[name] = name
         known = None if state else array
         shape = (None,) * array.ndim if state else array.shape
         value = Value(name, array.dtype.name, shape, known, parameter=True)
@@ -239,7 +237,7 @@ class GraphBuilder:
             variable: running_dtype(schema, variable, dtype, self.kernels, self.opset)
             for variable, dtype in variables.items()
         }
-        self._narrowed.extend(
+        self._list.narrowed.extend(
             Narrowed(op_type, dtype, chosen[variable], self._source)
             for variable, dtype in variables.items()
             if is_narrower(chosen[variable], dtype)
@@ -283,7 +281,7 @@ class GraphBuilder:
             results: list[Value] = []
             for value in build(given):
                 fresh = value.name in body.own_names and value.name not in {r.name for r in results}
-                results.append(value if fresh else self._copied(value))
+                results.append(value if fresh else self._list.copied(value, IDENTITY, self._source))
         graph = GraphProto(name=self.names.fresh("branch" if lazy else "body"), node=body.nodes)
         for ports, values in ((graph.input, given), (graph.output, results)):
             for value in values:
@@ -293,11 +291,6 @@ class GraphBuilder:
         if lazy:
             self._lazy.add(graph.name)
         return graph
-
-    def _copied(self, value: Value) -> Value:
-        node = NodeProto(op_type=IDENTITY, input=[value.name], output=["output_0"])
-        types = {"output_0": self._list.type_proto(value)}
-        return self._list.append(IDENTITY, node, types, self._source)[0]
 
     def with_shape(self, value: Value, shape: StaticShape | None) -> Value:
         """Return the tensor with what PyTensor knows of its shape added to what ONNX knows."""

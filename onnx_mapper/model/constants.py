@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from onnx_mapper.language.tensors import Array, Value
 from onnx_mapper.language.values import DTYPES, StaticError, describe
 from onnx_mapper.model.operators import plain, refuse_unknown
+
+LARGEST_KEY_BYTES = 1 << 10
 
 
 class Constants:
@@ -34,7 +37,7 @@ class Constants:
             raise StaticError(f"ONNX Runtime has no tensors of dtype {array.dtype.name}")
         if not array.flags.c_contiguous or array.dtype.byteorder == ">":
             array = array.astype(array.dtype.newbyteorder("="), order="C")
-        key = (array.dtype.name, array.shape, array.tobytes())
+        key = (array.dtype.name, array.shape, _told_apart_by(array))
         value = self._values.get(key)
         if value is None:
             value = Value(self._fresh_name(hint), array.dtype.name, array.shape, array)
@@ -71,6 +74,13 @@ class Constants:
         if array.dtype.kind not in "biuf":
             raise StaticError(f"{describe(number)} is no number")
         return self.of(array.astype(target))
+
+
+def _told_apart_by(array: Array) -> bytes:
+    """Return the bytes of a small array, and a digest of a large one's, which would be a copy."""
+    if array.nbytes <= LARGEST_KEY_BYTES:
+        return array.tobytes()
+    return blake2b(array.data.cast("B"), digest_size=32).digest()
 
 
 def _as_integers(numbers: Any, array: Array) -> Array:

@@ -13,7 +13,7 @@ from onnx.numpy_helper import from_array
 from onnx.shape_inference import infer_node_outputs
 
 from onnx_mapper.language.nodes import Source
-from onnx_mapper.language.tensors import Value
+from onnx_mapper.language.tensors import Array, Value
 from onnx_mapper.language.values import StaticError
 from onnx_mapper.model.constants import Constants
 from onnx_mapper.model.fold import compute_node, empty_results, worth_folding
@@ -24,6 +24,16 @@ from onnx_mapper.model.sizes import LARGEST_KNOWN, Sizes
 
 SOURCE_KEY = "onnx_mapper"
 NODE_METADATA_SINCE_IR = 10
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A node that computes in fewer digits than PyTensor does."""
+
+    op_type: str
+    from_dtype: str
+    to_dtype: str
+    source: Source
 
 
 @dataclass
@@ -39,6 +49,18 @@ class Body:
 class NodeList:
     """Adds nodes, each once: infers what they give, and computes those whose inputs are known.
 
+    Attributes:
+        bodies: The graph under construction, and those inside it, the innermost last.
+        sizes: What is known of unknown sizes.
+        makers: The node that made each tensor, and its inputs.
+        results: Each tensor that a node gave, by its name.
+        rows: For tensors that a row gave, the class that the row is about and its inputs.
+        weights: The shared variable that each known tensor is, or is computed from.
+        sources: What each tensor was made for.
+        wide: The same, for those of float64.
+        narrowed: The nodes that compute in fewer digits.
+        doubtful: Tensors that stand in for refused results, or follow from such.
+
     Args:
         empty_model: A model that holds nothing but its opset and IR version.
         names: Gives the names.
@@ -52,12 +74,17 @@ class NodeList:
         self.bodies = [Body()]
         self.sizes = Sizes()
         self.makers: dict[str, tuple[NodeProto, tuple[Value | None, ...]]] = {}
+        self.results: dict[str, Value] = {}
+        self.rows: dict[str, tuple[str, tuple[Any, ...]]] = {}
+        self.weights: dict[str, str] = {}
+        self.sources: dict[str, Source] = {}
         self.wide: dict[str, Source] = {}
+        self.narrowed: list[Narrowed] = []
         self.doubtful: set[str] = set()
-        self._empty_model = empty_model
+        self.empty_model = empty_model
         self._opset = empty_model.opset_import[0].version
         self._names = names
-        self._constants = constants
+        self.constants = constants
         self._asks_for_sizes = asks_for_sizes
         self._made = 0
         self._types: dict[str, TypeProto] = {}
@@ -95,7 +122,7 @@ class NodeList:
             helper.make_attribute(key, value, attr_type=_attribute_type(schema, key))
             for key, value in sorted(attributes.items())
         )
-        key = node.SerializeToString(deterministic=True) + bytes([outputs])
+        key = key_of(node, outputs)
         for body in reversed(self.bodies):
             if key in body.outputs_by_node:
                 return body.outputs_by_node[key]
@@ -105,7 +132,7 @@ class NodeList:
         types = self._infer(op_type, node, given)
         empty = None if any(subgraphs(node)) else empty_results(types, node.output)
         if empty is not None:
-            results = tuple(self._constants.of(array) for array in empty)
+            results = tuple(self.constants.of(array) for array in empty)
         elif (folded := self._folded_results(node, given, types)) is not None:
             results = folded
         else:
@@ -113,6 +140,7 @@ class NodeList:
             self.makers.update((r.name, (node, tuple(inputs))) for r in results)
             if not any(subgraphs(node)):
                 results = self.sizes.traced(node, given, results, op_type == self._asks_for_sizes)
+            self.results.update((result.name, result) for result in results)
         if not self.doubtful.isdisjoint(given):
             self.doubtful.update(result.name for result in results)
         self.bodies[-1].outputs_by_node[key] = results
@@ -136,14 +164,14 @@ class NodeList:
         types.update((name, self.type_proto(value)) for name, value in given.items())
         try:
             if not any(subgraphs(node)) and any(value.from_sizes for value in given.values()):
-                return self.sizes.infer(node, given, types, self._empty_model)
+                return self.sizes.infer(node, given, types, self.empty_model)
             return infer_node_outputs(
                 schema,
                 node,
                 types,
                 data,
-                opset_imports=list(self._empty_model.opset_import),
-                ir_version=self._empty_model.ir_version,
+                opset_imports=list(self.empty_model.opset_import),
+                ir_version=self.empty_model.ir_version,
             )
         except Exception as error:  # of many kinds, as the operators' C++ raises them
             listed = ", ".join(f"{v.dtype}{list(v.shape or ())}" for v in given.values())
@@ -174,8 +202,24 @@ class NodeList:
             return None  # some of ONNX Runtime's kernels end the process over these
         if not worth_folding(types, arrays):
             return None
-        results = compute_node(node, arrays, self._empty_model)
-        return None if results is None else tuple(self._constants.of(array) for array in results)
+        results = compute_node(node, arrays, self.empty_model)
+        return None if results is None else self.computed(results, arrays)
+
+    def computed(self, results: Sequence[Array], inputs: Iterable[str]) -> tuple[Value, ...]:
+        """Return what was computed from known tensors, named after a weight among them."""
+        weight = next((self.weights[name] for name in inputs if name in self.weights), "")
+        values = [
+            self.constants.of(array, f"{weight}_folded" if weight else "constant")
+            for array in results
+        ]
+        if weight:
+            self.weights.update((value.name, weight) for value in values)
+        return tuple(values)
+
+    def copied(self, value: Value, copy_type: str, source: Source) -> Value:
+        """Add a node that hands a tensor on, and return what it gives."""
+        node = NodeProto(op_type=copy_type, input=[value.name], output=["output_0"])
+        return self.append(copy_type, node, {"output_0": self.type_proto(value)}, source)[0]
 
     def append(
         self, op_type: str, node: NodeProto, types: Mapping[str, TypeProto], source: Source
@@ -190,6 +234,7 @@ class NodeList:
             name = self._names.fresh(f"{op_type}_{self._made}")
             node.output[position] = name
             self.bodies[-1].own_names.add(name)
+            self.sources[name] = source
             results.append(self.sizes.value_of_type(name, types.get(placeholder)))
             if results[-1].dtype == "float64":
                 self.wide[name] = source
@@ -203,10 +248,17 @@ class NodeList:
         """Write on a node what it was made for."""
         if not source.op:
             return
-        if self._empty_model.ir_version >= NODE_METADATA_SINCE_IR:
+        if self.empty_model.ir_version >= NODE_METADATA_SINCE_IR:
             node.metadata_props.add(key=SOURCE_KEY, value=str(source))
         else:
             node.doc_string = f"{SOURCE_KEY}: {source}"
+
+
+def key_of(node: NodeProto, outputs: int) -> bytes:
+    """Return what equal nodes have in common: operator, inputs, attributes, number of outputs."""
+    bare = NodeProto(op_type=node.op_type, input=node.input, attribute=node.attribute)
+    told: bytes = bare.SerializeToString(deterministic=True)
+    return told + bytes([outputs])
 
 
 def _refuse_negative_sizes(values: Iterable[Value]) -> None:

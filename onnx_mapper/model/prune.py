@@ -62,28 +62,30 @@ def assembled(
     for node in nodes:
         copy = NodeProto()
         copy.CopyFrom(node)
-        _rename(copy, final)
+        rename(copy, final)
         copies.append(copy)
-    return _lazily(_needed(copies, outputs), outputs, lazy, copy_type)
+    return _lazily(needed(copies, outputs), outputs, lazy, copy_type)
 
 
-def _rename(node: NodeProto, final: Mapping[str, str]) -> None:
+def rename(node: NodeProto, final: Mapping[str, str]) -> None:
+    """Give the tensors of a node, and of the graphs inside it, their final names."""
     node.input[:] = [final.get(name, name) for name in node.input]
     node.output[:] = [final.get(name, name) for name in node.output]
     node.name = next((name for name in node.output if name), node.name)
     for graph in subgraphs(node):
         for inner in graph.node:
-            _rename(inner, final)
+            rename(inner, final)
 
 
-def _needed(nodes: Iterable[NodeProto], outputs: Iterable[str]) -> list[NodeProto]:
+def needed(nodes: Iterable[NodeProto], outputs: Iterable[str]) -> list[NodeProto]:
+    """Return the nodes that some tensors need, in order; also inside of their graphs."""
     wanted = set(outputs)
     kept = []
     for node in reversed(list(nodes)):
         if wanted.isdisjoint(node.output):
             continue
         for graph in subgraphs(node):
-            _replace(graph, _needed(graph.node, [port.name for port in graph.output]))
+            _replace(graph, needed(graph.node, [port.name for port in graph.output]))
         wanted.update(read_by(node))
         kept.append(node)
     kept.reverse()
@@ -135,7 +137,7 @@ def _drop_copies(graph: GraphProto, copy_type: str) -> None:
         if copy is not None and copy.input[0] in computed - taken:
             port.name = copy.input[0]
             taken.add(port.name)
-    _replace(graph, _needed(graph.node, [port.name for port in graph.output]))
+    _replace(graph, needed(graph.node, [port.name for port in graph.output]))
 
 
 def _replace(graph: GraphProto, nodes: Sequence[NodeProto]) -> None:

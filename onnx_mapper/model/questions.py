@@ -29,6 +29,11 @@ class Model(Protocol):
     def literal(self, number: Any, dtype: str) -> Value:
         """Return a constant of a dtype from a static number or vector."""
 
+    def node(
+        self, op_type: str, inputs: Sequence[Any], attributes: Mapping[str, Any], outputs: int
+    ) -> tuple[Value, ...]:
+        """Add a node and return its outputs."""
+
     def with_shape(self, value: Value, shape: StaticShape | None) -> Value:
         """Return the tensor with what PyTensor knows of its shape."""
 
@@ -80,3 +85,22 @@ class Questions:
             return None
         given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         return Vector([*inputs, *(as_static(given.get(name)) for name in attributes)])
+
+    def frozen(self, x: Value) -> Value:
+        """Return the tensor, as one that is no parameter."""
+        return replace(x, parameter=False)
+
+    def remade(self, x: Value, *inputs: Any) -> Value:
+        """Return what the node that made a tensor gives for other inputs.
+
+        Raises:
+            StaticError: When no node made it, or one with several outputs did.
+        """
+        node, _ = self._model.makers.get(x.name, (None, ()))
+        if node is None or len(node.output) != 1:
+            raise StaticError(f"{describe(x)} was not made by a node with one output")
+        given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        plain = {
+            name: v.decode() if isinstance(v, bytes) else as_static(v) for name, v in given.items()
+        }
+        return self._model.node(node.op_type, list(inputs), plain, 1)[0]

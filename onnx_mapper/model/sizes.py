@@ -40,6 +40,12 @@ class Sizes:
         """Forget sizes of tensors inside a subgraph: nodes outside it can't ask for them."""
         self._by_symbol = {key: size for key, size in self._by_symbol.items() if key in symbols}
 
+    def input(self, name: str, dtype: str, dims: Sequence[int | str | None]) -> Value:
+        """Return the tensor of a model input; equal names in `dims` are equal sizes."""
+        shape = tuple(dim if isinstance(dim, int) else None for dim in dims)
+        names = [dim if isinstance(dim, str) else None for dim in dims]
+        return self.named(Value(name, dtype, shape), names)
+
     def named(self, value: Value, names: Sequence[str | None] = ()) -> Value:
         """Return an input of a graph with its unknown sizes; equally named ones are equal."""
         sizes: list[OpenSize | None] = []

@@ -11,6 +11,7 @@ from pytensor.graph.op import Op
 
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.language.calls import call_spot
+from onnx_mapper.language.match import Made, names_of, nodes_in
 from onnx_mapper.language.registry import DTYPE, OPERATOR, Kind
 from onnx_mapper.language.scope import Definition, Formula, Language, Statement
 from onnx_mapper.language.values import DTYPES
@@ -73,6 +74,41 @@ def check_row(row: Row, language: Language) -> None:
             raise RowError(row.locate("outputs"), f"no statement of the body assigns {name!r}")
 
 
+def check_pattern(row: Row, language: Language) -> None:
+    """Check all that can be checked of a pattern without a graph.
+
+    Raises:
+        RowError: At the first formula, operator or attribute that is wrong, with what exists.
+    """
+    names: set[str] = {"out", "opset"}
+    for position, form in enumerate(row.match):
+        place = row.locate("match", position)
+        names.update(names_of(form))
+        for made in nodes_in(form):
+            if not made.whole_row:
+                _check_looked_for(place, made)
+    for formula in row.where:
+        _check_formula(formula, frozenset(names), language, False, guarded=True)
+    _check_body(row.body, frozenset(names), language, False, guarded=True)
+
+
+def _check_looked_for(place: Place, made: Made) -> None:
+    if not opsets_of(made.operator):
+        near = _nearest(made.operator, all_operators())
+        raise RowError(place, f"{made.operator!r} is no ONNX operator; did you mean {near}?")
+    for attribute, _ in made.attributes:
+        if attribute not in attributes_of(made.operator):
+            listed = ", ".join(sorted(attributes_of(made.operator))) or "none"
+            raise RowError(
+                place, f"{attribute!r} is no attribute of {made.operator}; it has: {listed}"
+            )
+    most = max(schema_of(made.operator, n).max_input for n in opsets_of(made.operator))
+    if len(made.inputs) > most:
+        raise RowError(
+            place, f"{made.operator} takes at most {most} inputs, not {len(made.inputs)}"
+        )
+
+
 def check_definition(definition: Definition, language: Language) -> None:
     """Check a definition's body; see `check_row`."""
     in_scope = frozenset(definition.parameters) | {"opset"}
@@ -125,9 +161,9 @@ def _check_body(
     language: Language,
     open_names: bool,
     given: Given = frozenset(),
+    guarded: bool = False,
 ) -> None:
     names = set(in_scope)
-    guarded = False
     for statement in body:
         if statement.guard is not None:
             _check_formula(statement.guard, frozenset(names), language, open_names)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from onnx_mapper.errors import Place
+from onnx_mapper.language.match import Made
 from onnx_mapper.language.scope import Definition, Formula, Statement
 
 ALWAYS_IN_SCOPE = frozenset({"out", "outs", "opset", "random"})
@@ -156,6 +157,9 @@ class Row:
         batched: Whether the body also holds for inputs with leading batch axes.
         finish: Applied to each result of a delegated or inlined op, as `result`.
         refuse: Why the op can't be expressed at all.
+        pattern: For what several nodes together are, its name; such a row has no ops.
+        match: The nodes that a pattern looks for, in the forms that they may have.
+        where: Conditions that must hold where it is found.
         cases: Conformance cases, as written.
         deviations: Where PyTensor's numbers can't be followed, as written.
         equivalent: Mutants that make no difference, as written.
@@ -187,6 +191,9 @@ class Row:
     batched: bool = False
     finish: Formula | None = None
     refuse: str | None = None
+    pattern: str = ""
+    match: tuple[Made, ...] = ()
+    where: tuple[Formula, ...] = ()
     cases: tuple[Any, ...] = field(default=(), compare=False)
     deviations: tuple[Any, ...] = field(default=(), compare=False)
     equivalent: tuple[Any, ...] = field(default=(), compare=False)
@@ -197,8 +204,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The Op's class name."""
-        return self.ops[0].rpartition(":")[2]
+        """The Op's class name, or the pattern's own."""
+        return self.pattern or self.ops[0].rpartition(":")[2]
 
     @property
     def title(self) -> str:
@@ -231,16 +238,24 @@ class Row:
 
 @dataclass(frozen=True)
 class MappingFile:
-    """One YAML file, read: its rows and the functions that it defines."""
+    """One YAML file, read.
+
+    Attributes:
+        rows: Its rows, patterns among them.
+        definitions: The functions that it defines.
+        commutative: Operators whose two inputs may trade places where patterns look for them.
+    """
 
     rows: tuple[Row, ...]
     definitions: tuple[Definition, ...]
+    commutative: frozenset[str] = frozenset()
 
 
 def formulas_of(row: Row) -> Iterator[Formula]:
     """Yield a row's formulas outside its body."""
     if row.choose:
         yield row.choose
+    yield from row.where
     yield from (need.condition for need in row.needs)
     yield from (formula for _, formula in row.promote)
     yield from (formula for _, formula in row.let)

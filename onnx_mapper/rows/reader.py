@@ -11,6 +11,7 @@ from typing import Any
 from onnx_mapper.errors import Place, RowError, told_with_folder
 from onnx_mapper.language.calls import call_spot
 from onnx_mapper.language.formula import node_calls, parse_formula, parse_statement
+from onnx_mapper.language.match import parse_match
 from onnx_mapper.language.scope import Definition, Formula, Statement
 from onnx_mapper.language.values import as_static
 from onnx_mapper.model.operators import attributes_of
@@ -70,12 +71,14 @@ def read_document(document: Document) -> MappingFile:
             defaults = reader.defaults_of(entry)
         elif "define" in entry:
             definitions.append(reader.definition(entry))
+        elif "pattern" in entry:
+            rows.append(reader.pattern(entry))
         elif "family" in entry:
             rows.extend(reader.family(entry))
         else:
             reader.check_every_case(entry.get("every_case", {}), entry.get("cases"))
             rows.append(reader.row(entry))
-    return MappingFile(tuple(rows), tuple(definitions))
+    return MappingFile(tuple(rows), tuple(definitions), defaults.commutative)
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,13 @@ class _Defaults:
         tolerances: Tolerances of cases, by the names that cases call them.
         ignored: Attributes without effect, which rows need not tell of.
         every_case: Keys of cases that don't say otherwise.
+        commutative: Operators whose two inputs may trade places where patterns look for them.
     """
 
     tolerances: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[Attribute, ...] = ()
     every_case: Mapping[str, Any] = field(default_factory=dict)
+    commutative: frozenset[str] = frozenset()
 
 
 class _Reader:
@@ -106,7 +111,12 @@ class _Reader:
             Attribute(name, True, Ignore(reason), self.place("ignore", name))
             for name, reason in entry.get("ignore", {}).items()
         )
-        return _Defaults(entry.get("tolerances", {}), ignored, entry.get("every_case", {}))
+        return _Defaults(
+            entry.get("tolerances", {}),
+            ignored,
+            entry.get("every_case", {}),
+            frozenset(entry.get("commutative", ())),
+        )
 
     def place(self, *keys: str | int) -> Place:
         line = self.document.line((*self.root, *keys))
@@ -183,7 +193,39 @@ class _Reader:
             reader.check_every_case(own.get("every_case", {}), merged.get("cases"))
             yield reader.row(merged)
 
+    def pattern(self, entry: Mapping[str, Any]) -> Row:
+        """Read what several nodes together are."""
+        cases = _listed(entry.get("cases"))
+        for position, case in enumerate(cases):
+            for key in ("graph", *(() if position else ("expect",))):
+                if key not in case:
+                    place = self.place("cases", position)
+                    raise RowError(place, f"this case of a pattern has no `{key}`: write it")
+        forms = [entry["match"]] if isinstance(entry["match"], str) else entry["match"]
+        return Row(
+            ops=(),
+            place=self.place(),
+            summary=entry["summary"],
+            pattern=entry["pattern"],
+            match=tuple(
+                parse_match(text, self.place("match", position))
+                for position, text in enumerate(forms)
+            ),
+            where=tuple(
+                self.formula(text, "where", position)
+                for position, text in enumerate(entry.get("where", ()))
+            ),
+            body=self.body(entry["onnx"], "onnx"),
+            cases=tuple(self._case(case, entry) for case in cases),
+            deviations=tuple(entry.get("deviations", ())),
+            equivalent=tuple(entry.get("equivalent", ())),
+            source=dict(entry),
+            origin=self,
+        )
+
     def row(self, entry: Mapping[str, Any]) -> Row:
+        if "pattern" in entry:
+            return self.pattern(entry)
         place = self.place()
         meanings = [key for key in _MEANINGS if key in entry]
         if len(meanings) != 1:

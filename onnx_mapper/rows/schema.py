@@ -22,7 +22,7 @@ def validate_entry(entry: Any, document: Document, key: Key) -> None:
         raise RowError(
             Place(document.file, document.line(key)), "an entry is a mapping with `op` or `define`"
         )
-    kind = next((key for key in ("defaults", "define", "family") if key in entry), "row")
+    kind = next((key for key in ("defaults", "define", "family", "pattern") if key in entry), "row")
     errors = sorted(_validator(kind).iter_errors(entry), key=_telling, reverse=True)
     if not errors:
         return

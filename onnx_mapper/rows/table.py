@@ -12,7 +12,7 @@ from typing import Any
 from onnx_mapper.errors import InvalidRequest, RowError, told_with_folder
 from onnx_mapper.language import vocabulary
 from onnx_mapper.language.scope import Definition, Language
-from onnx_mapper.rows.checks import check_definition, check_no_recursion, check_row
+from onnx_mapper.rows.checks import check_definition, check_no_recursion, check_pattern, check_row
 from onnx_mapper.rows.model import MappingFile, Row
 from onnx_mapper.rows.op_classes import class_path, find_class
 from onnx_mapper.rows.reader import read_mapping_file
@@ -27,11 +27,15 @@ class Table:
         rows: Every row, in the order of the files.
         by_class: The rows of each `module:Class`.
         language: Vocabulary and definitions.
+        patterns: What several nodes together are, the user's before the package's.
+        commutative: Operators whose two inputs may trade places where patterns look for them.
     """
 
     rows: tuple[Row, ...]
     by_class: dict[str, tuple[Row, ...]]
     language: Language
+    patterns: tuple[Row, ...] = ()
+    commutative: frozenset[str] = frozenset()
 
     def rows_for(self, op: Any) -> tuple[Row, ...]:
         """Return the rows of an Op's class, or of the nearest base class that serves it.
@@ -152,10 +156,20 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
     by_class: dict[str, tuple[Row, ...]] = {}
     definitions: dict[str, Definition] = {}
     fresh: list[Row] = []
+    patterns: list[Row] = []
+    commutative: set[str] = set()
     for files in layers:
         layer: dict[str, tuple[Row, ...]] = {}
+        patterns[:0] = [row for file in files for row in file.rows if row.pattern]
+        commutative.update(*(file.commutative for file in files))
         for file in files:
             for definition in file.definitions:
+                if definition.name in vocabulary.CALLS:
+                    raise RowError(
+                        definition.place,
+                        f"{definition.name} is a function of the language (docs/vocabulary.md): "
+                        "name the definition otherwise",
+                    )
                 known = definitions.setdefault(definition.name, definition)
                 if known is not definition and _meaning(known) != _meaning(definition):
                     raise RowError(
@@ -163,7 +177,8 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
                         f"{definition.name} is defined at {known.place} too: rename one",
                     )
             for row in file.rows:
-                fresh.append(row)
+                if not row.pattern:
+                    fresh.append(row)
                 for path in row.ops:
                     layer[path] = (*layer.get(path, ()), row)
         for path, rows in layer.items():
@@ -184,8 +199,12 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
     for row in fresh:
         with told_with_folder(None if row.shipped else row.file):
             check_row(row, language)
+    for row in patterns:
+        with told_with_folder(None if row.shipped else row.file):
+            check_pattern(row, language)
     used = {id(row) for rows in by_class.values() for row in rows}
-    return Table(tuple(row for row in fresh if id(row) in used), by_class, language)
+    kept = tuple(row for row in fresh if id(row) in used)
+    return Table(kept, by_class, language, tuple(patterns), frozenset(commutative))
 
 
 def _meaning(definition: Definition) -> object:

@@ -32,6 +32,8 @@ class Reader(Protocol):
 
 def is_scalar(row: Row) -> bool:
     """Tell whether a row is about a scalar Op, which PyTensor applies to each element."""
+    if row.pattern:
+        return False
     cls = installed_class(row, import_modules=True)
     return row.ops[0].startswith("pytensor.scalar.") or (
         cls is not None and issubclass(cls, ScalarOp)

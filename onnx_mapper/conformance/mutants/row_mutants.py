@@ -18,7 +18,7 @@ from onnx_mapper.errors import Place, RowError
 from onnx_mapper.language.formula import node_calls, parse_statement
 from onnx_mapper.language.scope import Definition
 from onnx_mapper.model.operators import attributes_of, opsets_of, schema_of
-from onnx_mapper.rows.checks import check_definition, check_row
+from onnx_mapper.rows.checks import check_definition, check_pattern, check_row
 from onnx_mapper.rows.fit import installed_class
 from onnx_mapper.rows.model import Row, To
 from onnx_mapper.rows.op_classes import props_of
@@ -72,7 +72,8 @@ class Mutant:
         if self.subject.origin is None:
             raise RowError(self.subject.place, "the row was not read from a file")
         row = self.subject.origin.row(self.data)
-        check_row(row, table.language)
+        check = check_pattern if row.pattern else check_row
+        check(row, table.language)
         return with_row(table, self.subject, row)
 
     def diff(self) -> str:
@@ -89,7 +90,10 @@ def with_row(table: Table, old: Row, new: Row) -> Table:
         for path, rows in table.by_class.items()
     }
     return replace(
-        table, rows=tuple(new if row is old else row for row in table.rows), by_class=by_class
+        table,
+        rows=tuple(new if row is old else row for row in table.rows),
+        by_class=by_class,
+        patterns=tuple(new if row is old else row for row in table.patterns),
     )
 
 
@@ -115,6 +119,10 @@ def mutants_of(subject: Row | Definition) -> list[Mutant]:
 
 def _row_edits(row: Row) -> Iterator[Lie]:
     source = row.source
+    if row.pattern:
+        yield from _pattern_edits(source)
+        yield from _body_edits(source)
+        return
     yield from _inputs(source)
     yield from _single_keys(source)
     if isinstance(source.get("promote"), dict):
@@ -129,6 +137,21 @@ def _row_edits(row: Row) -> Iterator[Lie]:
             yield f"needs: {change.label}", edit, condition
     yield from _body_edits(source)
     yield from _attributes(row)
+
+
+def _pattern_edits(source: Data) -> Iterator[Lie]:
+    """Yield lies about what a pattern looks for, and where it holds."""
+    forms = source["match"]
+    for position, text in enumerate([forms] if isinstance(forms, str) else forms):
+        keys: tuple[str | int, ...] = ("match",) if isinstance(forms, str) else ("match", position)
+        path = "/".join(map(str, keys))
+        if not isinstance(forms, str) and len(forms) > 1:
+            yield f"{path}: dropped", _dropping(keys), None
+        for change in changes(text):
+            yield f"{path}: {change.label}", _setting(keys, change.text), None
+    for position, condition in enumerate(source.get("where", ())):
+        yield f"where/{position}: dropped", _dropping(("where", position)), condition
+        yield from _formula_edits(("where", position), condition)
 
 
 def _read_lets(source: Data) -> list[str]:

@@ -38,7 +38,7 @@ def rows_unlike(rows: Iterable[Row], release: str) -> frozenset[str]:
     return frozenset(
         row.title
         for row in rows
-        if _fingerprint(row) != known.get(row.ops[0]) or is_told_apart(row, release)
+        if is_told_apart(row, release) or (row.ops and _fingerprint(row) != known.get(row.ops[0]))
     )
 
 

@@ -34,6 +34,7 @@ def traced(table: Table, seen: set[Mark]) -> Table:
     return dataclasses.replace(
         table,
         rows=tuple(rows.values()),
+        patterns=tuple(_marking(row, row.title, seen) for row in table.patterns),
         by_class={
             path: tuple(rows.get(id(row), row) for row in same)
             for path, same in table.by_class.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -145,7 +145,11 @@ class Prepared:
         """Export the item by a table's rows, and leave it at that."""
         for batch in self.batches:
             with suppress(MapperError, _Crash):
-                _built(table, batch, Options(self.item.setting.opset))
+                _built(table, batch, self._options())
+
+    def _options(self) -> Options:
+        """Return the options of the item's models: patterns are for the rows that they are tested by."""
+        return Options(self.item.setting.opset, optimize=bool(self.item.row.pattern))
 
     def _check_draws(self, table: Table) -> Outcome:
         """Check that draws are refused, and if they take their numbers as inputs, distributed alike."""
@@ -164,7 +168,7 @@ class Prepared:
         return Outcome(PASSED)
 
     def _check_drawing(self, batch: Batch, distances: dict[bytes, float], table: Table) -> None:
-        options = Options(self.item.setting.opset, random="input")
+        options = replace(self._options(), random="input")
         built = _built(table, batch, options)
         data = self._check_built(built, batch, distances)
         if data in distances:
@@ -185,7 +189,7 @@ class Prepared:
     def _check_refusal(self, table: Table, says: str) -> Outcome:
         batch, crashed = self.batches[0], False
         try:
-            _built(table, batch, Options(self.item.setting.opset))
+            _built(table, batch, self._options())
         except Refused as refused:
             if says.lower() in str(refused).lower():
                 return Outcome(PASSED)
@@ -202,7 +206,7 @@ class Prepared:
         self, batch: Batch, distances: dict[bytes, float], case: Case, table: Table
     ) -> Outcome:
         try:
-            built = _built(table, batch, Options(self.item.setting.opset))
+            built = _built(table, batch, self._options())
         except MapperError as error:
             raise _Failure(f"can't be exported: {error}") from None
         data = self._check_built(built, batch, distances)
@@ -217,7 +221,7 @@ class Prepared:
     def _check_built(self, built: Built, batch: Batch, distances: dict[bytes, float]) -> bytes:
         """Check what a model is made of, and return its bytes."""
         assert self.item.case is not None
-        if self.item.row.title not in built.rows_used:
+        if not self.item.row.pattern and self.item.row.title not in built.rows_used:
             used = ", ".join(built.rows_used) or "none"
             raise _Failure(f"the graph does not use this row; it uses: {used}")
         if self.item.setting.shapes != STATIC or all(a.size for a in batch.parts[0][0].values()):

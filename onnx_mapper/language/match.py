@@ -1,0 +1,347 @@
+"""What a pattern looks for: nodes of the model, as a formula shows them.
+
+`Add(conv := Conv(x, w), k)` is an Add of what a Conv gave and any other tensor. Lower-case names stand for
+tensors (the same name for the same tensor), `:=` names what a node gave, a number stands for a known tensor
+that holds nothing else, None for an input that is left out, and `*xs` for the leaves of a tree of nodes of
+one operator. Attributes are bound or compared by keyword; one that is not mentioned is as by default, unless
+the node has a name, which the pattern's body can ask for it. `op('Erfc', x)` is what the row of a PyTensor
+class gave, whatever nodes that are.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from onnx_mapper.errors import Place, RowError
+from onnx_mapper.language.tensors import Value
+from onnx_mapper.language.values import as_static
+
+OP = "op"
+"""What the result of a whole row is called in a pattern."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A lower-case name: any tensor."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """`*xs`: the leaves of a tree of nodes of one operator."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Number:
+    """A known tensor that holds one number, once or many times."""
+
+    number: float
+
+
+@dataclass(frozen=True)
+class Absent:
+    """An input that is left out."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a node gave.
+
+    Attributes:
+        operator: Its operator; or the PyTensor class, where it is the result of a whole row.
+        inputs: What its inputs are.
+        attributes: Attributes by name: a name that binds them, or the value that they must have.
+        name: What the tensor is called; empty for nothing.
+        whole_row: Whether it is the result of a whole row.
+    """
+
+    operator: str
+    inputs: tuple[Part, ...]
+    attributes: tuple[tuple[str, str | Number | Literal], ...] = ()
+    name: str = ""
+    whole_row: bool = False
+
+
+@dataclass(frozen=True)
+class Literal:
+    """An attribute's value that is no number."""
+
+    value: Any
+
+
+Part = Tensor | Leaves | Number | Absent | Made
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What made a tensor.
+
+    Attributes:
+        operator: The operator, or the PyTensor class.
+        inputs: Its inputs; None for those that are left out.
+        attributes: Its attributes that are not as by default.
+    """
+
+    operator: str
+    inputs: tuple[Value | None, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Graph(Protocol):
+    """The model in which a pattern is looked for."""
+
+    def node_of(self, value: Value) -> Maker | None:
+        """Return the node that gave a tensor; None for inputs, constants and parameters."""
+
+    def row_of(self, value: Value) -> Maker | None:
+        """Return the PyTensor class whose row gave a tensor, and what the row was given."""
+
+    def is_commutative(self, operator: str) -> bool:
+        """Tell whether the order of an operator's two inputs has no meaning."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A pattern that was found.
+
+    Attributes:
+        names: What each of its names stands for.
+        inner: The tensors inside that nodes of it gave, without the last one.
+        reads: Which inputs were looked at: the tensor that was given, and where it is read.
+    """
+
+    names: Mapping[str, Any] = field(default_factory=dict)
+    inner: frozenset[str] = frozenset()
+    reads: frozenset[tuple[str, str, int]] = frozenset()
+
+    def with_name(self, name: str, thing: Any) -> Found | None:
+        """Return what was found with one more name; None where the name stands for something else."""
+        if name not in self.names:
+            return replace(self, names={**self.names, name: thing})
+        return self if _is_same(self.names[name], thing) else None
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, Value) and isinstance(other, Value):
+        return one.name == other.name
+    return type(one) is type(other) and bool(one == other)
+
+
+def find(part: Part, value: Value, graph: Graph) -> Iterator[Found]:
+    """Yield every way in which a tensor is what a pattern looks for."""
+    return _find(part, value, graph, Found())
+
+
+def _find(part: Part, value: Value | None, graph: Graph, found: Found) -> Iterator[Found]:
+    if isinstance(part, Absent) or value is None:
+        if isinstance(part, Absent) and value is None:
+            yield found
+    elif isinstance(part, Tensor):
+        named = found.with_name(part.name, value)
+        if named is not None:
+            yield named
+    elif isinstance(part, Number):
+        if _holds_only(value, part.number):
+            yield found
+    elif isinstance(part, Made):
+        yield from _find_made(part, value, graph, found)
+
+
+def _holds_only(value: Value, number: float) -> bool:
+    if value.known is None or value.known.size == 0 or value.parameter:
+        return False
+    expected = np.asarray(number).astype(value.known.dtype)
+    return bool(expected == number or value.known.dtype.kind == "f") and bool(
+        np.all(value.known == expected)
+    )
+
+
+def _find_made(part: Made, value: Value, graph: Graph, found: Found) -> Iterator[Found]:
+    maker = graph.row_of(value) if part.whole_row else graph.node_of(value)
+    if maker is None or maker.operator != part.operator:
+        return
+    named: Found | None = found if not part.name else found.with_name(part.name, value)
+    for attribute, wanted in part.attributes:
+        if named is None:
+            return
+        given = as_static(maker.attributes.get(attribute))
+        if isinstance(wanted, str):
+            named = named.with_name(wanted, given)
+        elif given != (wanted.number if isinstance(wanted, Number) else wanted.value):
+            return
+    if named is None:
+        return
+    told = {attribute for attribute, _ in part.attributes}
+    if not part.name and not part.whole_row and set(maker.attributes) - told:
+        return
+    if not part.whole_row:
+        named = replace(named, inner=named.inner | {value.name})
+    if takes_leaves(part):
+        yield from _find_leaves(part, value, maker, graph, named)
+        return
+    if part.whole_row:  # nodes before a row may be read anywhere in it
+        ways = _find_inputs(part, value, maker.inputs, graph, named)
+        yield from (replace(way, inner=named.inner, reads=named.reads) for way in ways)
+        return
+    yield from _find_inputs(part, value, maker.inputs, graph, named)
+    if len(part.inputs) == len(maker.inputs) == 2 and graph.is_commutative(part.operator):
+        yield from _find_inputs(part, value, maker.inputs[::-1], graph, named)
+
+
+def _find_inputs(
+    part: Made, value: Value, inputs: Sequence[Value | None], graph: Graph, found: Found
+) -> Iterator[Found]:
+    given = [*inputs, *[None] * (len(part.inputs) - len(inputs))]
+    if len(given) != len(part.inputs):
+        return
+    ways = [_read(found, given, value.name)]
+    for wanted, input_ in zip(part.inputs, given, strict=True):
+        ways = [longer for way in ways for longer in _find(wanted, input_, graph, way)]
+    yield from ways
+
+
+def _read(found: Found, inputs: Sequence[Value | None], reader: str) -> Found:
+    reads = {(v.name, reader, slot) for slot, v in enumerate(inputs) if v is not None}
+    return replace(found, reads=found.reads | reads)
+
+
+def takes_leaves(part: Made) -> bool:
+    """Tell whether a node is the root of a tree of its operator: `Max(*xs)`."""
+    return bool(part.inputs) and isinstance(part.inputs[-1], Leaves)
+
+
+def _find_leaves(
+    part: Made, value: Value, maker: Maker, graph: Graph, found: Found
+) -> Iterator[Found]:
+    leaves: list[Value] = []
+    pending: list[tuple[Value, Maker]] = [(value, maker)]
+    while pending:
+        reader, made = pending.pop()
+        present = [v for v in made.inputs if v is not None]
+        found = _read(found, present, reader.name)
+        for input_ in present:
+            deeper = graph.node_of(input_)
+            if deeper is not None and deeper.operator == part.operator and not deeper.attributes:
+                pending.append((input_, deeper))
+                found = replace(found, inner=found.inner | {input_.name})
+            else:
+                leaves.append(input_)
+    named = found.with_name(part.inputs[-1].name, as_static(leaves))  # type: ignore[union-attr]
+    if named is not None:
+        yield named
+
+
+def parse_match(text: str, place: Place) -> Made:
+    """Read what a pattern looks for.
+
+    Raises:
+        RowError: When it is nothing that can be looked for.
+
+    Example:
+        >>> parse_match("Max(x, 0)", Place("rows.yaml", 3)).inputs
+        (Tensor(name='x'), Number(number=0))
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise RowError(place, f"{text!r} is no pattern: {error.msg}") from None
+    part = _part(tree, place, outermost=True)
+    if not isinstance(part, Made) or part.whole_row:
+        raise RowError(place, f"{text!r} is no node: begin with an operator, such as Max(x, 0)")
+    return part
+
+
+def _part(tree: ast.expr, place: Place, outermost: bool = False) -> Part:
+    if isinstance(tree, ast.Name) and tree.id.islower():
+        return Tensor(tree.id)
+    if isinstance(tree, ast.Constant) and tree.value is None:
+        return Absent()
+    number = _number(tree)
+    if number is not None:
+        return Number(number)
+    if isinstance(tree, ast.NamedExpr) and not outermost:
+        made = _part(tree.value, place)
+        if isinstance(made, Made):
+            return replace(made, name=tree.target.id)
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
+        return _made(tree, tree.func.id, place)
+    raise RowError(
+        place,
+        f"{ast.unparse(tree)!r} can't be looked for: there are nodes, Max(x, 0), names, numbers, None, "
+        "name := Node(…), Node(*names) and op('Class', x)",
+    )
+
+
+def _made(tree: ast.Call, name: str, place: Place) -> Made:
+    arguments = tree.args
+    if name == OP:
+        first = arguments[0] if arguments else None
+        if not isinstance(first, ast.Constant) or not isinstance(first.value, str):
+            raise RowError(place, "op takes the name of a PyTensor class first: op('Erfc', x)")
+        inputs = tuple(_part(argument, place) for argument in arguments[1:])
+        return Made(first.value, inputs, whole_row=True)
+    if not name[0].isupper():
+        raise RowError(place, f"{name!r} can't be looked for: nodes are written with a capital")
+    if len(arguments) == 1 and isinstance(arguments[0], ast.Starred):
+        star = arguments[0].value
+        if isinstance(star, ast.Name):
+            return Made(name, (Leaves(star.id),))
+    return Made(
+        name,
+        tuple(_part(argument, place) for argument in arguments),
+        tuple(_attribute(keyword, place) for keyword in tree.keywords),
+    )
+
+
+def _attribute(keyword: ast.keyword, place: Place) -> tuple[str, str | Number | Literal]:
+    number = _number(keyword.value)
+    if keyword.arg is None:
+        raise RowError(place, "** is not allowed")
+    if number is not None:
+        return keyword.arg, Number(number)
+    if isinstance(keyword.value, ast.Name):
+        return keyword.arg, keyword.value.id
+    try:
+        return keyword.arg, Literal(as_static(ast.literal_eval(keyword.value)))
+    except ValueError:
+        raise RowError(
+            place, f"{keyword.arg} is a name or a value, not {ast.unparse(keyword.value)}"
+        ) from None
+
+
+def _number(tree: ast.expr) -> float | None:
+    sign = -1 if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub) else 1
+    inner = tree.operand if isinstance(tree, ast.UnaryOp) else tree
+    if isinstance(inner, ast.Name) and inner.id == "inf":
+        return sign * float("inf")
+    if isinstance(inner, ast.Constant) and isinstance(inner.value, int | float):
+        return sign * inner.value
+    return None
+
+
+def names_of(part: Part) -> Iterator[str]:
+    """Yield the names that a pattern binds, each once or more."""
+    if isinstance(part, Tensor | Leaves):
+        yield part.name
+    elif isinstance(part, Made):
+        if part.name:
+            yield part.name
+        yield from (wanted for _, wanted in part.attributes if isinstance(wanted, str))
+        for inner in part.inputs:
+            yield from names_of(inner)
+
+
+def nodes_in(part: Part) -> Iterator[Made]:
+    """Yield the nodes that a pattern looks for, the outermost first."""
+    if isinstance(part, Made):
+        yield part
+        for inner in part.inputs:
+            yield from nodes_in(inner)

@@ -1,0 +1,294 @@
+"""Patterns as users meet them: smaller models with the same numbers, and patterns of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import networks
+import numpy as np
+import onnx
+import onnxruntime
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from helpers import RAW, assert_same, operators, run_model
+
+from onnx_mapper import RowError, check, explain, export, export_graph
+from onnx_mapper.cli.main import main
+
+HAS_CONV2D = importlib.util.find_spec("pytensor.tensor.conv") is not None
+needs_conv2d = pytest.mark.skipif(
+    not HAS_CONV2D, reason="PyTensor has no AbstractConv2d after 2.36.2"
+)
+
+
+def numbers(*shape: int, scale: float = 1.0) -> np.ndarray:
+    """Return seeded normal numbers."""
+    return (np.random.default_rng(11).normal(size=shape) * scale).astype("float32")
+
+
+def optimized(model: Any, folder: Path) -> list[str]:
+    """Return the operators that ONNX Runtime runs after its own optimisations."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return operators(onnx.load(options.optimized_model_filepath))
+
+
+CONVOLUTIONAL = {
+    "LeNet": (lambda: networks.lenet(), 10),
+    "ResNet-18": (lambda: networks.resnet(18, size=64), 25),
+    "ResNet-50": (lambda: networks.resnet(50, size=64), 58),
+    "MobileNetV2": (lambda: networks.mobilenet_v2(size=64), 56),
+}
+
+
+@needs_conv2d
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_convolutional_networks_are_as_small_as_by_hand(name: str, tmp_path: Path) -> None:
+    """What the same network has that torch exports, after ONNX Runtime's own optimisations."""
+    build, most = CONVOLUTIONAL[name]
+    network = build()
+    model = export_graph(network.inputs, [network.output])
+    assert len(optimized(model, tmp_path)) <= most
+    plain = export_graph(network.inputs, [network.output], optimize=False)
+    found, expected = (run_model(m, network.array)[0] for m in (model, plain))
+    assert_same([found], [expected], 1e-3, 1e-3 * float(np.abs(expected).max()))
+
+
+def test_a_transformer_is_as_small_as_by_hand(tmp_path: Path) -> None:
+    network = networks.bert(layers=2, width=48, heads=4, length=8)
+    model = export_graph(network.inputs, [network.output])
+    assert len(optimized(model, tmp_path)) <= 2 * 19
+    function = pytensor.function(network.inputs, network.output, mode=RAW)
+    assert_same(run_model(model, network.array), [function(network.array)], 1e-4, 1e-5)
+
+
+def test_optimize_false_leaves_all_nodes(tmp_path: Path) -> None:
+    x = pt.matrix("x", dtype="float32")
+    w = pytensor.shared(numbers(3, 2), name="w")
+    y = pt.maximum(x @ w.T.T, 0)
+    assert operators(export_graph([x], [y])) == ["MatMul", "Relu"]
+    model = export_graph([x], [y], optimize=False)
+    assert operators(model)[-1] == "Max"
+    assert {e.key: e.value for e in model.metadata_props}["onnx_mapper.optimize"] == "False"
+
+
+def test_what_is_also_an_output_stays() -> None:
+    x = pt.matrix("x", dtype="float32")
+    inner = pt.maximum(x, -1)
+    model = export_graph([x], [pt.minimum(inner, 6), inner])
+    assert operators(model) == ["Max", "Min"]
+    array = numbers(3, 4, scale=5)
+    clipped = np.maximum(array, -1)
+    assert_same(run_model(model, array), [np.minimum(clipped, 6), clipped])
+
+
+def test_what_a_branch_reads_stays() -> None:
+    from pytensor.ifelse import ifelse
+
+    x, flag = pt.vector("x", dtype="float32"), pt.scalar("flag", dtype="bool")
+    inner = pt.maximum(x, -1)
+    model = export_graph([x, flag], [ifelse(flag, inner * 2, pt.minimum(inner, 6))])
+    array = numbers(5, scale=5)
+    for flag_value in (True, False):
+        low = np.maximum(array, -1)
+        expected = low * 2 if flag_value else np.minimum(low, 6)
+        assert_same(run_model(model, array, np.array(flag_value)), [expected])
+
+
+def test_explain_names_the_pattern() -> None:
+    x = pt.matrix("x", dtype="float32")
+    (node,) = explain(export_graph([x], [pt.minimum(pt.maximum(x, -1), 6)]))
+    assert node.operator == "Clip"
+    assert node.op.startswith("pytensor.scalar.basic:")
+    assert node.case.startswith("patterns.yaml:")
+    assert node.case.endswith(" Clip")
+
+
+def test_strict_follows_pytensor_for_nan_too() -> None:
+    x = pt.tensor("x", dtype="float32", shape=(1, 1, 2, 2))
+    y = pt.maximum(
+        pt.maximum(x[:, :, :1, :1], x[:, :, :1, 1:]), pt.maximum(x[:, :, 1:, :1], x[:, :, 1:, 1:])
+    )
+    array = np.array([[[[np.nan, 1], [2, 3]]]], dtype="float32")
+    strict = export_graph([x], [y], strict=True)
+    assert np.isnan(run_model(strict, array)[0]).all()
+    assert operators(export_graph([x], [y])) == ["MaxPool"]
+
+
+def test_weights_keep_their_names_as_far_as_they_are_kept() -> None:
+    x = pt.matrix("x", dtype="float32")
+    w, b = (pytensor.shared(numbers(*shape), name=n) for n, shape in (("w", (3, 2)), ("b", (2,))))
+    model = export_graph([x], [x @ w + b])
+    assert {tensor.name for tensor in model.graph.initializer} == {"w", "b_folded"}
+
+
+def test_updated_weights_are_not_folded() -> None:
+    x = pt.vector("x", dtype="float32")
+    b = pytensor.shared(numbers(1), name="b")
+    function = pytensor.function([x], x * pt.exp(b)[0], updates=[(b, b + 1)], mode=RAW)
+    model = export(function)
+    assert "b" in {tensor.name for tensor in model.graph.initializer}
+    assert "Exp" in operators(model)
+
+
+def test_large_weights_are_not_doubled() -> None:
+    """An embedding that is used as it is and transposed is stored once."""
+    x = pt.matrix("x", dtype="float32")
+    w = pytensor.shared(numbers(300, 200), name="w")
+    model = export_graph([x], [(x @ w) @ w.T])
+    assert sum(np.prod(tensor.dims) for tensor in model.graph.initializer) == 300 * 200
+
+
+OWN = """
+- pattern: Hypot
+  summary: The length of the hypotenuse.
+  match: Sqrt(Add(Mul(x, x), Mul(y, y)))
+  onnx: ReduceL2(Concat(Unsqueeze(x, [0]), Unsqueeze(y, [0]), axis=0), [0], keepdims=0)
+  cases:
+    inputs: {x: "f32[n]", y: "f32[n]"}
+    graph: pt.sqrt(x * x + y * y)
+    domain: {x: [-3, 3], y: [-2, 4]}
+    expect: [Unsqueeze, Unsqueeze, Concat, ReduceL2]
+"""
+
+
+def test_a_pattern_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN, encoding="utf-8")
+    x, y = pt.fvectors("x", "y")
+    length = pt.sqrt(x * x + y * y)
+    function = pytensor.function([x, y], length, mode=RAW)
+    model = export(function, mappings=[tmp_path])
+    assert "ReduceL2" in operators(model)
+    assert "ReduceL2" not in operators(export(function))
+    a, b = numbers(4), numbers(4, scale=2)
+    assert_same(run_model(model, a, b), [np.hypot(a, b)], 1e-6)
+    assert check(function, mappings=[tmp_path]).ok
+    assert main(["test", str(tmp_path), "-j0"]) == 0
+    assert "mine.yaml::Hypot: " in capsys.readouterr().out
+
+
+CASES = """
+  cases:
+    inputs: {x: "f32[n]"}
+    graph: pt.exp(x)
+    expect: [Exp]
+"""
+WRONG = {
+    "an unknown operator": ("match: Maxx(x, 0)\n  onnx: Relu(x)", 4, "no ONNX operator; did you mean Max"),
+    "an unknown attribute": (
+        "match: Softmax(x, axes=a)\n  onnx: x",
+        4,
+        "'axes' is no attribute of Softmax; it has: axis",
+    ),
+    "too many inputs": ("match: Relu(x, y)\n  onnx: x", 4, "Relu takes at most 1 inputs, not 2"),
+    "no node": ("match: x + 1\n  onnx: x", 4, "can't be looked for: there are nodes, Max(x, 0)"),
+    "a name alone": ("match: x\n  onnx: x", 4, "is no node: begin with an operator"),
+    "a whole row at the end": ("match: op('Erfc', x)\n  onnx: x", 4, "is no node: begin with an operator"),
+    "op without a class": ("match: Neg(op(x))\n  onnx: x", 4, "op takes the name of a PyTensor class first"),
+    "no Python": ("match: Max(x,\n  onnx: x", 4, "is no pattern"),
+    "a name that it doesn't bind": ("match: Max(x, 0)\n  onnx: Relu(y)", 5, "'y' is not defined"),
+    "a wrong condition": (
+        "match: Max(x, 0)\n  where: [rank(z) > 1]\n  onnx: Relu(x)",
+        5,
+        "'z' is not defined",
+    ),
+    "an unknown key": ("match: Max(x, 0)\n  onnx: Relu(x)\n  needs: {x: because of that}", 6, "'needs' is not"),
+    "an unknown function": ("match: Max(x, 0)\n  onnx: relu(x)", 5, "no function 'relu'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", WRONG)
+def test_a_wrong_pattern_is_told_with_its_line(which: str, tmp_path: Path) -> None:
+    text, line, says = WRONG[which]
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"\n- pattern: Mine\n  summary: A pattern of mine.\n  {text}{CASES}", encoding="utf-8"
+    )
+    x = pt.fvector("x")
+    with pytest.raises(RowError) as caught:
+        export_graph([x], [pt.exp(x)], mappings=[tmp_path])
+    assert f"mine.yaml:{line}: " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_pattern_needs_cases_that_show_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    head = "- pattern: Mine\n  summary: A pattern.\n  match: Max(x, 0)\n  onnx: Relu(x)\n"
+    for cases, says in (
+        ("", "'cases' is missing"),
+        ("  cases: {inputs: {x: f32}, expect: [Relu]}\n", "no `graph`"),
+        ("  cases: {inputs: {x: f32}, graph: pt.exp(x)}\n", "no `expect`"),
+    ):
+        path.write_text(head + cases, encoding="utf-8")
+        x = pt.fvector("x")
+        with pytest.raises(RowError, match=says.replace("`", ".")):
+            export_graph([x], [pt.exp(x)], mappings=[tmp_path])
+
+
+def test_a_pattern_that_gives_something_else_has_no_effect(tmp_path: Path) -> None:
+    """Another dtype or shape than before is never let into a model."""
+    for body in ("Cast(x, to='float64')", "Unsqueeze(x, [0])", "ReduceSum(x, [0])"):
+        path = tmp_path / "mine.yaml"
+        path.write_text(
+            f"- pattern: Mine\n  summary: A pattern.\n  match: Exp(x)\n  onnx: {body}\n"
+            '  cases: {inputs: {x: "f32[n]"}, graph: pt.exp(x), expect: [Exp]}\n',
+            encoding="utf-8",
+        )
+        x = pt.fvector("x")
+        assert operators(export_graph([x], [pt.exp(x)], mappings=[path])) == ["Exp"]
+
+
+def test_a_pattern_that_gives_no_tensor(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "- pattern: Mine\n  summary: A pattern.\n  match: Exp(x)\n  onnx: rank(x)\n"
+        '  cases: {inputs: {x: "f32[n]"}, graph: pt.exp(x), expect: [Exp]}\n',
+        encoding="utf-8",
+    )
+    x = pt.fvector("x")
+    with pytest.raises(RowError, match=r"mine.yaml:4: .*can't take the place of a node"):
+        export_graph([x], [pt.exp(x)], mappings=[path])
+
+
+def test_patterns_that_feed_each_other_come_to_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "".join(
+            f"- pattern: {name}\n  summary: A pattern.\n  match: {one}(x)\n  onnx: {other}(x)\n"
+            f'  cases: {{inputs: {{x: "f32[n]"}}, graph: pt.exp(x), expect: [Exp]}}\n'
+            for name, one, other in (("To", "Ceil", "Floor"), ("Fro", "Floor", "Ceil"))
+        ),
+        encoding="utf-8",
+    )
+    x = pt.fvector("x")
+    (found,) = operators(export_graph([x], [pt.ceil(x)], mappings=[path]))
+    assert found in ("Ceil", "Floor")
+
+
+def test_a_long_chain_of_patterns_is_no_recursion() -> None:
+    x = pt.fvector("x")
+    y = x
+    for _ in range(2_000):
+        y = pt.maximum(pt.sin(y), 0)
+    model = export(pytensor.graph.fg.FunctionGraph([x], [y], clone=True))
+    assert operators(model).count("Relu") == 2_000
+
+
+def test_patterns_in_float32_models() -> None:
+    """A float64 graph becomes float32 first: its patterns are float32's."""
+    x = pt.dmatrix("x")
+    y = x * 0.5 * (1 + pt.erf(x / np.sqrt(2.0)))
+    model = export_graph([x], [y], dtype="float32")
+    assert operators(model) == ["Gelu"]
+    array = numbers(3, 4, scale=3)
+    (found,) = run_model(model, array)
+    function = pytensor.function([x], y, mode=RAW)
+    np.testing.assert_allclose(found, function(array), atol=1e-6)

@@ -17,6 +17,7 @@ import pytensor
 import yaml
 
 from onnx_mapper.checking.drift import Drift, find_drift
+from onnx_mapper.language.match import Made, nodes_in
 from onnx_mapper.language.vocabulary import CALLS, CONSTANTS
 from onnx_mapper.rows.model import Row
 from onnx_mapper.rows.op_classes import class_path, concrete_op_classes
@@ -98,6 +99,8 @@ def family_page(file: str, rows: list[Row]) -> str:
         lines.append(f"## {row.name}\n")
         lines.append(row.summary + "\n")
         lines.extend(f"- `{path}`" for path in row.ops)
+        if row.pattern:
+            lines.extend(_before_and_after(row))
         if row.inputs:
             lines.append(f"- inputs: {', '.join(f'`{name}`' for name in row.inputs)}")
         if row.refuse:
@@ -114,6 +117,25 @@ def family_page(file: str, rows: list[Row]) -> str:
             lines.extend(f"- {entry['because']}" for entry in row.deviations)
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _before_and_after(row: Row) -> list[str]:
+    """Return a pattern's first case: what is written in PyTensor, what it was, and what it is."""
+    case = row.cases[0]
+    expected = case["expect"][0]
+    nodes = expected["nodes"] if isinstance(expected, dict) else case["expect"]
+    before = [operator for form in row.match[:1] for operator in _operators_of(form)]
+    return [
+        f"In PyTensor, for example: `{case['graph']}`\n",
+        f"Before: {', '.join(f'`{name}`' for name in before)}; "
+        f"after: {', '.join(f'`{name}`' for name in nodes)}",
+    ]
+
+
+def _operators_of(form: Made) -> list[str]:
+    """Return the nodes of a pattern, from the inputs on."""
+    found = [f"row of {m.operator}" if m.whole_row else m.operator for m in nodes_in(form)]
+    return found[::-1]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,11 @@ from onnx_mapper.model.file import check_target, save
 from onnx_mapper.model.metadata import noise_of
 from onnx_mapper.options import OptionArguments, Options, options_of, takes_options
 
+NEEDS_A_PATH = (
+    "the weights go to a file beside the model's, as one ONNX file holds less than 2 GB of them (or "
+    "because external_data asks for it): give a path, export(f, 'model.onnx')"
+)
+
 
 @takes_options
 def export(
@@ -45,7 +50,8 @@ def export(
         **options: See `Options`.
 
     Returns:
-        The model, checked by `onnx.checker.check_model(full_check=True)`.
+        The model, checked by `onnx.checker.check_model(full_check=True)`; without its weights where
+        these are in a file of their own.
 
     Raises:
         Refused: When ops, attributes or dtypes of the graph can't be expressed; lists all.
@@ -69,10 +75,12 @@ def export(
     asked = options_of(options)
     captured = capture(fn, input_names, output_names)
     built = to_model(captured, asked)
+    if built.weights.arrays and target is None:
+        raise InvalidRequest(NEEDS_A_PATH)
     if verify:
         _compare(built, fn, asked)
     if target is not None:
-        save(built.model, target)
+        save(built.model, target, built.weights.arrays)
     return built.model
 
 
@@ -118,10 +126,12 @@ def export_graph(
     asked = options_of(options)
     captured = capture_variables(inputs, outputs, input_names, output_names)
     built = to_model(captured, asked)
+    if built.weights.arrays and target is None:
+        raise InvalidRequest(NEEDS_A_PATH)
     if verify:
         _compare(built, raw_function(inputs, outputs), asked)
     if target is not None:
-        save(built.model, target)
+        save(built.model, target, built.weights.arrays)
     return built.model
 
 
@@ -132,4 +142,4 @@ def _compare(built: Built, function: Any, options: Options) -> None:
             f"the model takes its random numbers as inputs ({', '.join(noises)}) and the function "
             "draws its own: they can't be compared, export with verify=False"
         )
-    compare(built.model, function, strict=options.strict, built=built)
+    compare(built.model, function, built.weights, strict=options.strict, built=built)

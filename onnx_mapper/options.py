@@ -18,6 +18,7 @@ Dims = Mapping[str, Sequence[Dimension]]
 DtypePolicy = Literal["keep", "float32"]
 RandomPolicy = Literal["refuse", "input"]
 WidePolicy = Literal["refuse", "ok"]
+ExternalPolicy = Literal["auto", "always", "never"]
 
 KEY = "onnx_mapper."
 """What the metadata of a model begins with that this package writes."""
@@ -38,6 +39,7 @@ class OptionArguments(TypedDict, total=False):
     wide: WidePolicy
     strict: bool
     optimize: bool
+    external_data: ExternalPolicy | bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,9 @@ class Options:
             follow PyTensor for all but infinities and NaN.
         optimize: Whether to compute at export what follows from constants and weights alone, and to
             say in one node what several together are, by the patterns of docs/ops/patterns.md.
+        external_data: Where the weights go: "auto" for a file beside the model where they pass the
+            2 GB that one file holds, "always" (or True), or "never" (or False), with which they
+            are refused then. The two files belong together: `model.onnx` names the other one.
 
     Raises:
         InvalidRequest: When one of them is impossible.
@@ -78,6 +83,7 @@ class Options:
     wide: WidePolicy = "refuse"
     strict: bool = False
     optimize: bool = True
+    external_data: ExternalPolicy = field(default="auto", metadata={"written": False})
 
     def __post_init__(self) -> None:
         """Check each option."""
@@ -162,7 +168,10 @@ def options_of(given: Mapping[str, Any]) -> Options:
             near = difflib.get_close_matches(name, names, 1)
             meant = f"; did you mean {near[0]!r}?" if near else "."
             raise TypeError(f"there is no option {name!r}{meant} There are: {', '.join(names)}")
-    return Options(**given)
+    asked = dict(given)
+    if isinstance(asked.get("external_data"), bool):
+        asked["external_data"] = "always" if asked["external_data"] else "never"
+    return Options(**asked)
 
 
 def takes_options(function: _Function) -> _Function:

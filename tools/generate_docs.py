@@ -125,10 +125,10 @@ def _before_and_after(row: Row) -> list[str]:
     expected = case["expect"][0]
     nodes = expected["nodes"] if isinstance(expected, dict) else case["expect"]
     before = [operator for form in row.match[:1] for operator in _operators_of(form)]
+    then, now = (", ".join(f"`{name}`" for name in names) for names in (before, nodes))
     return [
         f"In PyTensor, for example: `{case['graph']}`\n",
-        f"Before: {', '.join(f'`{name}`' for name in before)}; "
-        f"after: {', '.join(f'`{name}`' for name in nodes)}",
+        f"Before: {then}; after: {now}",
     ]
 
 

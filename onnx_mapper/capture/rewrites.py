@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pytensor.configdefaults import config
 from pytensor.graph.basic import Constant
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.traversal import graph_inputs
@@ -55,9 +56,10 @@ def rewritten(graph: FunctionGraph, exclude: Sequence[str] = ()) -> FunctionGrap
     # To ask for a name creates it, and then nothing can be registered under it any more, as
     # `import pytensor.xtensor` does.
     include = [name for name in CLEAN_REWRITES if name in optdb]
-    for rewriter in optdb.query(RewriteDatabaseQuery(include=include, exclude=list(exclude))):
-        with _without_what_fails(rewriter):
-            rewriter.rewrite(graph)
+    with config.change_flags(traceback__limit=0):  # of where each new variable was made
+        for rewriter in optdb.query(RewriteDatabaseQuery(include=include, exclude=list(exclude))):
+            with _without_what_fails(rewriter):
+                rewriter.rewrite(graph)
     return graph
 
 

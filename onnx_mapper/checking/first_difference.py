@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from onnx import ModelProto, helper
-from onnx.numpy_helper import to_array
 
 from onnx_mapper.capture.graph import Captured
 from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_of
@@ -21,6 +20,7 @@ from onnx_mapper.language.tensors import Array, Value
 from onnx_mapper.mapping.build import Built, build
 from onnx_mapper.model.metadata import options_of_model
 from onnx_mapper.model.session import open_session
+from onnx_mapper.model.weights import Weights
 from onnx_mapper.rows.table import load_table
 
 
@@ -65,6 +65,7 @@ def rebuilt(model: ModelProto, captured: Captured, mappings: Sequence[str | Path
 
 def first_difference(
     model: ModelProto,
+    weights: Weights,
     captured: Captured,
     built: Built | None,
     feed: Mapping[str, Array],
@@ -75,6 +76,7 @@ def first_difference(
 
     Args:
         model: The model.
+        weights: Those that it refers to.
         captured: The graph of its function.
         built: What each of the model's tensors stands for, if that is known.
         feed: The model's inputs.
@@ -88,7 +90,7 @@ def first_difference(
     if built is None:
         return None
     try:
-        found = _tensors_of(model, built, feed)
+        found = _tensors_of(model, weights, built, feed)
     except Exception:  # ONNX Runtime has said in the comparison which node of the model fails
         return None
     rows = {node.name: node.row for node in explain(model)}
@@ -161,7 +163,9 @@ def _performed(node: Any, inputs: Sequence[Any]) -> list[Any]:
     return [cell[0] for cell in storage]
 
 
-def _tensors_of(model: ModelProto, built: Built, feed: Mapping[str, Array]) -> dict[str, Array]:
+def _tensors_of(
+    model: ModelProto, weights: Weights, built: Built, feed: Mapping[str, Array]
+) -> dict[str, Array]:
     """Run a model and return all of its tensors that stand for something in PyTensor's graph."""
     steps = built.inner_steps
     inner = [
@@ -172,12 +176,12 @@ def _tensors_of(model: ModelProto, built: Built, feed: Mapping[str, Array]) -> d
     ]
     produced = {output for node in model.graph.node for output in node.output}
     wanted = [n for n in dict.fromkeys([*built.tensors.values(), *inner]) if n in produced]
-    weights = {tensor.name: to_array(tensor) for tensor in model.graph.initializer}
-    return weights | dict(feed) | _run_with(model, wanted, feed)
+    known = {tensor.name: weights.array_of(tensor) for tensor in model.graph.initializer}
+    return known | dict(feed) | _run_with(model, weights, wanted, feed)
 
 
 def _run_with(
-    model: ModelProto, names: Sequence[str], feed: Mapping[str, Array]
+    model: ModelProto, weights: Weights, names: Sequence[str], feed: Mapping[str, Array]
 ) -> dict[str, Array]:
     """Run a model with further tensors as outputs."""
     extended = ModelProto()
@@ -186,7 +190,7 @@ def _run_with(
     extended.graph.output.extend(
         helper.make_empty_tensor_value_info(name) for name in names if name not in present
     )
-    session = open_session(extended)
+    session = open_session(extended, weights=weights)
     ports = [port.name for port in session.get_outputs()]
     return dict(zip(ports, session.run(None, dict(feed)), strict=True))
 

@@ -21,9 +21,10 @@ from onnx_mapper.checking.trial_inputs import Trial, trials
 from onnx_mapper.errors import InvalidRequest, Mismatch, VerificationWarning
 from onnx_mapper.language.tensors import Array
 from onnx_mapper.mapping.build import Built
-from onnx_mapper.model.file import load
+from onnx_mapper.model.file import load, weights_beside
 from onnx_mapper.model.metadata import is_float32, is_narrowed
 from onnx_mapper.model.session import open_session
+from onnx_mapper.model.weights import Weights
 from onnx_mapper.text_table import table
 
 
@@ -163,12 +164,16 @@ def verify(
         >>> verify(export(fn), fn).ok
         True
     """
-    return compare(load(model), fn, inputs, rtol=rtol, atol=atol, mappings=mappings, strict=strict)
+    weights = weights_beside(model)
+    return compare(
+        load(model), fn, weights, inputs, rtol=rtol, atol=atol, mappings=mappings, strict=strict
+    )
 
 
 def compare(
     model: ModelProto,
     fn: Any,
+    weights: Weights,
     inputs: Sequence[Any] | Mapping[str, Any] | None = None,
     *,
     rtol: float | None = None,
@@ -182,6 +187,7 @@ def compare(
     Args:
         model: The model.
         fn: Its function.
+        weights: Those that the model refers to.
         inputs: Arrays for the function's inputs.
         rtol: Largest relative difference.
         atol: Largest absolute difference.
@@ -190,7 +196,7 @@ def compare(
         built: What came to light while the model was made, if that was just now.
     """
     captured = capture(fn)
-    session = open_session(model)
+    session = open_session(model, weights=weights)
     function = _callable(function_in(fn))
     states = {parameter.name for parameter in captured.parameters if parameter.updated}
     ports = [port for port in model.graph.input if port.name not in states]
@@ -212,6 +218,7 @@ def compare(
     if failed is not None:
         first = first_difference(
             model,
+            weights,
             captured,
             built or rebuilt(model, captured, mappings),
             failed.feed,

@@ -30,6 +30,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(
                 flag, choices=texts[option.name], default=option.default, help=help_
             )
+        elif option.default is True:
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(flag, action=action, default=True, help=help_)
         elif hints[option.name] is bool:
             parser.add_argument(flag, action="store_true", help=help_)
         else:

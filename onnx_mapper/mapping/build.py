@@ -23,6 +23,7 @@ from onnx_mapper.model.finish import Port, finish, with_named_sizes
 from onnx_mapper.model.metadata import NARROWED_KEY, NOISE_KEY
 from onnx_mapper.model.node_list import Narrowed
 from onnx_mapper.model.prune import nodes_of
+from onnx_mapper.model.weights import Weights
 from onnx_mapper.opsets import ir_version_of
 from onnx_mapper.options import Options
 from onnx_mapper.rows.table import Table
@@ -34,6 +35,7 @@ class Built:
 
     Attributes:
         model: The checked model.
+        weights: Those that are to be written to a file beside it.
         rows_used: How many times each row was applied, by its title.
         narrowed: The nodes that compute in fewer digits than PyTensor.
         swallowed: Constants that became 0 or infinite.
@@ -45,6 +47,7 @@ class Built:
     """
 
     model: ModelProto
+    weights: Weights
     rows_used: Mapping[str, int]
     narrowed: tuple[Narrowed, ...]
     swallowed: tuple[Swallowed, ...]
@@ -91,12 +94,20 @@ def build(table: Table, captured: Captured, options: Options) -> Built:
         metadata[NARROWED_KEY] = ", ".join(operators)
     inputs = _with_noises(entrance, mapped, metadata)
     named = with_named_sizes([*inputs, *outputs])
-    model = finish(builder, named[: len(inputs)], named[len(inputs) :], captured.name, metadata)
+    model, weights = finish(
+        builder,
+        named[: len(inputs)],
+        named[len(inputs) :],
+        captured.name,
+        metadata,
+        options.external_data,
+    )
     tensors = {
         v: builder.names.final(x.name) for v, x in mapped.values.items() if isinstance(x, Value)
     }
     return Built(
         model=model,
+        weights=weights,
         rows_used=mapped.rows_used,
         narrowed=compromises.narrowed,
         swallowed=(*entrance.swallowed, *mapped.swallowed),

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, helper
 from onnx.defs import OpSchema
-from onnx.numpy_helper import from_array
 
 from onnx_mapper.language.nodes import Source
 from onnx_mapper.language.tensors import Array, StaticShape, TensorType, Value
@@ -75,7 +74,7 @@ class GraphBuilder:
         self.kernels = kernels or kernel_table()
         self.names = Names(reserved)
         self._source = Source()
-        self._parameters: dict[str, TensorProto] = {}
+        self._parameters: dict[str, Array] = {}
         self._constants = Constants(self.names.fresh)
         self._list = NodeList(self.empty_model(), self.names, self._constants, SHAPE)
         self._questions = Questions(self)
@@ -167,7 +166,7 @@ class GraphBuilder:
             array: The shared variable's value.
             state: True when the function updates it: then it may differ from run to run.
         """
-        self._parameters[name] = from_array(np.ascontiguousarray(array).reshape(array.shape), name)
+        self._parameters[name] = array
         self._list.weights[name] = name
         known = None if state else array
         shape = (None,) * array.ndim if state else array.shape
@@ -321,8 +320,10 @@ class GraphBuilder:
             ir_version=self.ir_version, opset_import=[helper.make_opsetid("", self.opset)]
         )
 
-    def graph(self, name: str, outputs: Sequence[str], inputs: Sequence[str] = ()) -> GraphProto:
-        """Return nodes and initializers that the outputs need, under their final names.
+    def graph(
+        self, name: str, outputs: Sequence[str], inputs: Sequence[str] = ()
+    ) -> tuple[GraphProto, dict[str, Array]]:
+        """Return the nodes that the outputs need, under their final names, and the initializers.
 
         Args:
             name: The graph's name.
@@ -335,10 +336,10 @@ class GraphBuilder:
         wanted = {*outputs, *inputs, *(read for node in kept for read in read_by(node))}
         graph = GraphProto(name=name)
         graph.node.extend(kept)
-        graph.initializer.extend(t for n, t in self._parameters.items() if n in wanted)
-        graph.initializer.extend(
-            from_array(value.known, final(value.name))
+        arrays = {n: array for n, array in self._parameters.items() if n in wanted}
+        arrays |= {
+            final(value.name): value.known
             for value in self._constants
             if final(value.name) in wanted and value.known is not None
-        )
-        return graph
+        }
+        return graph, arrays

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 
 import onnx
 from onnx import ModelProto
 
 from onnx_mapper.errors import CannotWrite, InvalidRequest
+from onnx_mapper.language.tensors import Array
+from onnx_mapper.model.weights import Weights, chunks_of, name_file, refers_to_file
 
 
 def load(model: ModelProto | str | os.PathLike[str]) -> ModelProto:
-    """Return a model, read from a file where a path is given.
+    """Return a model, read from a file where a path is given, without weights that lie beside it.
 
     Raises:
         InvalidRequest: When there is no such file, or no ONNX model in it.
@@ -26,7 +33,7 @@ def load(model: ModelProto | str | os.PathLike[str]) -> ModelProto:
     if not path.is_file():
         raise InvalidRequest(f"there is no file {path}")
     try:
-        loaded = onnx.load(path)
+        loaded = onnx.load(path, load_external_data=False)
     except Exception as error:
         raise InvalidRequest(f"{path} holds no ONNX model: {error}") from None
     if not loaded.HasField("graph"):
@@ -34,12 +41,33 @@ def load(model: ModelProto | str | os.PathLike[str]) -> ModelProto:
     return loaded
 
 
-def save(model: ModelProto, path: str | os.PathLike[str]) -> None:
+def weights_beside(model: ModelProto | str | os.PathLike[str]) -> Weights:
+    """Return the weights that a model refers to: those beside its file.
+
+    Raises:
+        InvalidRequest: When a model in memory refers to a file that lies nobody knows where.
+    """
+    if not isinstance(model, ModelProto):
+        return Weights(folder=Path(model).resolve().parent)
+    if refers_to_file(model):
+        raise InvalidRequest(
+            "the model's weights are in a file beside its own: give the path of the model"
+        )
+    return Weights()
+
+
+def save(
+    model: ModelProto, path: str | os.PathLike[str], weights: Mapping[str, Array] | None = None
+) -> None:
     """Write a model, whole or not at all: an earlier file stays until the new one is complete.
+
+    Weights go to a file beside it that is named after what it holds, so that at any moment the
+    model's file, the earlier one or the new one, names a file that is whole.
 
     Args:
         model: The model.
         path: The file to write, in a folder that exists.
+        weights: Weights that the model refers to.
 
     Raises:
         InvalidRequest: When the folder doesn't exist, or the path is no regular file.
@@ -47,23 +75,58 @@ def save(model: ModelProto, path: str | os.PathLike[str]) -> None:
             as it was.
     """
     target = check_target(path)
-    data = model.SerializeToString(deterministic=True)
+    permissions = _permissions(target)
+    beside = ""
+    if weights:
+        chunks = chunks_of(list(weights.values()))
+        beside = _write(
+            path, target, chunks, permissions, lambda digest: _beside(target, digest)
+        ).name
+        name_file(model, beside)
+    whole = [model.SerializeToString(deterministic=True)]
+    _write(path, target, whole, permissions, lambda _: target)
+    for file in target.parent.glob(f"{glob.escape(target.name)}.*.data"):
+        if file.name != beside and _BESIDE.fullmatch(file.name.removeprefix(target.name)):
+            with suppress(OSError):
+                file.unlink()
+
+
+_BESIDE = re.compile(r"\.[0-9a-f]{16}\.data")
+
+
+def _beside(target: Path, digest: str) -> Path:
+    return target.with_name(f"{target.name}.{digest}.data")
+
+
+def _write(
+    path: str | os.PathLike[str],
+    target: Path,
+    chunks: Iterable[bytes | memoryview],
+    permissions: int,
+    named: Callable[[str], Path],
+) -> Path:
+    """Write a file under another name, and give it its own, found from a digest, when it is whole."""
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
         raise _cannot_write(path, error) from None
     try:
+        digest = blake2b(digest_size=8)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for chunk in chunks:
+                file.write(chunk)
+                digest.update(chunk)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _permissions(target))
-        os.replace(temporary, target)
+        os.chmod(temporary, permissions)
+        final = named(digest.hexdigest())
+        os.replace(temporary, final)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise _cannot_write(path, error) from None
         raise
+    return final
 
 
 def _cannot_write(path: str | os.PathLike[str], error: OSError) -> CannotWrite:

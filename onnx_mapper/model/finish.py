@@ -11,12 +11,16 @@ import onnx
 from onnx import ModelProto, TypeProto, ValueInfoProto, helper
 
 from onnx_mapper.errors import InvalidRequest, MapperError
+from onnx_mapper.language.tensors import Array
 from onnx_mapper.model.builder import GraphBuilder
+from onnx_mapper.model.weights import LARGEST_INLINE_BYTES, Weights, put_in, refer_to
 from onnx_mapper.options import Dimension
 from onnx_mapper.version import VERSION
 
 PRODUCER = "onnx-mapper"
 LARGEST_MODEL_BYTES = 2**31 - 1
+LARGEST_HEADER_BYTES = 1 << 10
+"""Of an initializer's name, shape and dtype."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def finish(
     outputs: Sequence[Port],
     name: str,
     metadata: Mapping[str, str],
-) -> ModelProto:
+    external_data: str,
+) -> tuple[ModelProto, Weights]:
     """Put a model together and check it.
 
     Args:
@@ -79,9 +84,12 @@ def finish(
         outputs: Its outputs.
         name: The graph's name.
         metadata: Texts that the model carries along.
+        external_data: Whether weights go to a file of their own: "always", "never", or with "auto"
+            where one file can't hold them.
 
     Returns:
-        A model that `onnx.checker.check_model(full_check=True)` accepts.
+        A model that `onnx.checker.check_model(full_check=True)` accepts, and the weights that are
+        to be written to a file beside it.
 
     Raises:
         MapperError: When the checker doesn't accept it, or it passes 2 GB.
@@ -90,33 +98,58 @@ def finish(
     model.producer_name = PRODUCER
     model.producer_version = VERSION
     names = [port.name for port in inputs]
-    graph = builder.graph(name, [port.name for port in outputs], names)
-    graph.input.extend(port.value_info() for port in inputs)
-    graph.output.extend(port.value_info() for port in outputs)
+    graph, arrays = builder.graph(name, [port.name for port in outputs], names)
     model.graph.CopyFrom(graph)
-    size = model.ByteSize()
-    if size > LARGEST_MODEL_BYTES:
-        raise InvalidRequest(
-            f"the model has {size / 2**30:.1f} GiB, and a single ONNX file holds less than 2: "
-            "export with dtype='float32', or split the function"
-        )
-    _share_dimension_names(model)
+    model.graph.input.extend(port.value_info() for port in inputs)
+    model.graph.output.extend(port.value_info() for port in outputs)
+    small = {n: array for n, array in arrays.items() if array.nbytes <= LARGEST_INLINE_BYTES}
+    large = {n: array for n, array in arrays.items() if n not in small}
+    put_in(model, small)
+    _share_dimension_names(model, large)
     for key in sorted(metadata):
         model.metadata_props.add(key=key, value=metadata[key])
     try:
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(_with_inputs_for(model, large), full_check=True)
     except Exception as error:
         raise MapperError(
             f"ONNX's checker does not accept the exported model: {error}\n"
             "A row is wrong, or onnx-mapper is: please report it with the function."
         ) from error
-    return model
+    if _belongs_outside(model, large, external_data):
+        refer_to(model, large)
+        return model, Weights(large)
+    put_in(model, large)
+    return model, Weights()
 
 
-def _share_dimension_names(model: ModelProto) -> None:
-    """Give an output's axis the name of the input's axis that it follows, where ONNX knows it."""
+def _belongs_outside(model: ModelProto, weights: Mapping[str, Array], external_data: str) -> bool:
+    """Tell whether weights go to a file beside the model."""
+    size = model.ByteSize() + sum(array.nbytes + LARGEST_HEADER_BYTES for array in weights.values())
+    if external_data == "never" and size > LARGEST_MODEL_BYTES:
+        raise InvalidRequest(
+            f"the model has {size / 2**30:.1f} GiB, and a single ONNX file holds less than 2: "
+            "leave out external_data=False, and its weights go to a file beside it; or export with "
+            "dtype='float32'"
+        )
+    return bool(weights) and (external_data == "always" or size > LARGEST_MODEL_BYTES)
+
+
+def _with_inputs_for(model: ModelProto, weights: Mapping[str, Array]) -> ModelProto:
+    """Return a model that takes its weights as inputs: all but their numbers can be checked in it."""
     bare = ModelProto()
     bare.CopyFrom(model)
+    declared = {port.name for port in bare.graph.input}
+    bare.graph.input.extend(
+        Port(name, array.dtype.name, array.shape).value_info()
+        for name, array in weights.items()
+        if name not in declared
+    )
+    return bare
+
+
+def _share_dimension_names(model: ModelProto, weights: Mapping[str, Array]) -> None:
+    """Give an output's axis the name of the input's axis that it follows, where ONNX knows it."""
+    bare = _with_inputs_for(model, weights)
     for output in bare.graph.output:
         for dim in output.type.tensor_type.shape.dim:
             if dim.HasField("dim_param"):

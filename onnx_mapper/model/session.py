@@ -6,15 +6,21 @@ from typing import Any
 
 from onnx import ModelProto
 
+from onnx_mapper.model.weights import Weights
+
 SILENT = 4
+FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
-def open_session(model: ModelProto | bytes, optimize: bool = True) -> Any:
+def open_session(
+    model: ModelProto | bytes, optimize: bool = True, weights: Weights | None = None
+) -> Any:
     """Return an `onnxruntime.InferenceSession` of a model.
 
     Args:
         model: The model, or its bytes.
         optimize: Whether ONNX Runtime may rewrite the graph.
+        weights: Those that the model refers to.
 
     Raises:
         onnxruntime.capi.onnxruntime_pybind11_state.Fail: When ONNX Runtime can't load it.
@@ -27,5 +33,11 @@ def open_session(model: ModelProto | bytes, optimize: bool = True) -> Any:
     options.inter_op_num_threads = 1
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if weights is not None and weights.arrays:
+        names = list(weights.arrays)
+        given = [onnxruntime.OrtValue.ortvalue_from_numpy(weights.arrays[name]) for name in names]
+        options.add_external_initializers(names, given)
+    if weights is not None and weights.folder is not None:
+        options.add_session_config_entry(FOLDER_OF_WEIGHTS, str(weights.folder))
     data = model if isinstance(model, bytes) else model.SerializeToString()
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -18,7 +18,7 @@ from pytensor.graph.fg import FunctionGraph
 
 from onnx_mapper import export
 
-SIZES = (100, 1_000, 10_000, 30_000)
+SIZES = (100, 1_000, 10_000, 30_000, 100_000)
 ALLOWED_RATIO = 1.5
 
 

@@ -1,8 +1,8 @@
 """How much memory and time does a model take whose weights pass what one file holds?
 
-Run `python benchmarks/large_weights.py [GIB]`; it writes a model of ten matrices to a temporary folder, and prints
-what the process holds before, the most that it held while it exported, and the time beside that of copying the file.
-It exits with 1 where the export takes more than 0.2 GB on top of the weights.
+Run `python benchmarks/large_weights.py [GIB]`; it writes a model of ten matrices to a temporary folder, and
+prints what the process holds before, the most that it held while it exported, and the time beside that of
+copying the file. It exits with 1 where the export takes more than 0.2 GB on top of the weights.
 """
 
 from __future__ import annotations

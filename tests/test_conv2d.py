@@ -236,7 +236,7 @@ def test_20_ten_layers() -> None:
         y = relu(conv.conv2d(y, kernel, border_mode="half"))
     model = exported_like_pytensor([x], [y], [numbers(2, 3, 8, 7)])
     assert operators(model).count("Conv") == 10
-    assert len(model.graph.initializer) == 11
+    assert len(model.graph.initializer) == 10
 
 
 def test_21_unsupported_attribute_is_refused() -> None:

@@ -30,7 +30,7 @@ missing = @if [ -n '$(MISSING)' ]; then echo 'Left out, as no Python here runs i
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test $(LINES:%=test-%) mutants $(LINES:%=mutants-%) conformance $(LINES:%=conformance-%) quick lint \
+.PHONY: help demo bench test $(LINES:%=test-%) mutants $(LINES:%=mutants-%) conformance $(LINES:%=conformance-%) quick lint \
   format generated generated-check constraints clean
 
 help:
@@ -41,6 +41,7 @@ help:
 	@echo 'make conformance      lie about every row on $(NEWEST), on the others about those that differ there; each lie'
 	@echo '                      must be noticed; writes docs/conformance-*.md, or compares them (CHECK=1)'
 	@echo 'make mutants          lie about every row on all of them'
+	@echo 'make bench            export times, nodes and latency of networks, as ratios (BENCH=resnet50 for some)'
 	@echo 'make lint             ruff and mypy'
 	@echo 'make format           what ruff can mend by itself'
 	@echo 'make generated        write the generated files again'
@@ -81,6 +82,14 @@ $(LINES:%=conformance-%): conformance-%: .venv/pytensor-%/.installed
 # Without C: compiling it would take longer than the tests.
 quick: $(call stamp,$(LINE))
 	$(call flags,$(LINE),cxx=) $(call bin,$(LINE))/python -m pytest -n $(JOBS) -m 'not slow'
+
+# PyTensor 2.36.2 is the last with conv2d, in which most of these networks are written. With torch in the environment
+# (.venv/pytensor-2.36.2/bin/pip install torch onnxscript) both of its exporters are compared with.
+bench: $(call stamp,2.36.2)
+	@mkdir -p output
+	$(call flags,2.36.2) $(call bin,2.36.2)/python benchmarks/run.py --json output/bench.json $(BENCH)
+	$(call flags,2.36.2) $(call bin,2.36.2)/python benchmarks/export_scaling.py
+	$(call flags,2.36.2) $(call bin,2.36.2)/python benchmarks/large_weights.py
 
 lint: $(call stamp,2.36.2)
 	$(call bin,2.36.2)/ruff format --check .

@@ -120,7 +120,11 @@ def test_strict_follows_pytensor_for_nan_too() -> None:
     array = np.array([[[[np.nan, 1], [2, 3]]]], dtype="float32")
     strict = export_graph([x], [y], strict=True)
     assert np.isnan(run_model(strict, array)[0]).all()
-    assert operators(export_graph([x], [y])) == ["MaxPool"]
+    model = export_graph([x], [y])
+    assert operators(model) == ["MaxPool"]
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    assert told["onnx_mapper.deviates"] == "MaxPool"
+    assert "onnx_mapper.deviates" not in {entry.key for entry in strict.metadata_props}
 
 
 def test_weights_keep_their_names_as_far_as_they_are_kept() -> None:

@@ -22,7 +22,8 @@ class ExplainedNode:
         operator: The ONNX operator.
         op: The PyTensor Op, as `module:Class`; empty where the model doesn't say.
         row: The row that made the node, as `conv.yaml:2`.
-        case: The table entries that the row chose, as `border_mode: half`.
+        case: The table entries that the row chose, as `border_mode: half`, and the patterns that made
+            one node of several, as `patterns.yaml:12 Relu`.
     """
 
     name: str

@@ -20,7 +20,7 @@ from onnx_mapper.mapping.ports import Entrance, enter, leave, sizes_named_by
 from onnx_mapper.mapping.site import Dtypes, InnerStep, Swallowed
 from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.finish import Port, finish, with_named_sizes
-from onnx_mapper.model.metadata import NARROWED_KEY, NOISE_KEY
+from onnx_mapper.model.metadata import DEVIATES_KEY, NARROWED_KEY, NOISE_KEY
 from onnx_mapper.model.node_list import Narrowed
 from onnx_mapper.model.prune import nodes_of
 from onnx_mapper.model.weights import Weights
@@ -92,6 +92,9 @@ def build(table: Table, captured: Captured, options: Options) -> Built:
     if compromises.narrowed:
         operators = sorted({entry.op_type for entry in compromises.narrowed})
         metadata[NARROWED_KEY] = ", ".join(operators)
+    deviating = {r.pattern for r in table.patterns if r.deviations and r.title in mapped.rows_used}
+    if deviating:
+        metadata[DEVIATES_KEY] = ", ".join(sorted(deviating))
     inputs = _with_noises(entrance, mapped, metadata)
     named = with_named_sizes([*inputs, *outputs])
     model, weights = finish(

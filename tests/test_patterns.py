@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from helpers import RAW, assert_same, operators, run_model
 
 from onnx_mapper import RowError, check, explain, export, export_graph
 from onnx_mapper.cli.main import main
+from onnx_mapper.mapping import to_model
+from onnx_mapper.rows.table import load_table
 
 HAS_CONV2D = importlib.util.find_spec("pytensor.tensor.conv") is not None
 needs_conv2d = pytest.mark.skipif(
@@ -296,3 +299,45 @@ def test_patterns_in_float32_models() -> None:
     (found,) = run_model(model, array)
     function = pytensor.function([x], y, mode=RAW)
     np.testing.assert_allclose(found, function(array), atol=1e-6)
+
+
+SHIPPED_AND_WRONG = """
+- pattern: Wrong
+  summary: A pattern that asks for the third size of a matrix.
+  match: Exp(x)
+  where: ["dims(x)[2] == 1"]
+  onnx: Exp(x)
+  cases: {inputs: {x: "f32[n,2]"}, graph: pt.exp(x), expect: [Exp]}
+"""
+
+
+def test_a_pattern_of_the_package_that_fails_stops_no_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(SHIPPED_AND_WRONG, encoding="utf-8")
+    x = pt.fmatrix("x")
+    with pytest.raises(RowError, match=r"wrong\.yaml:5"):
+        export_graph([x], [pt.exp(x)], mappings=[path])
+    table = load_table([path])
+    shipped = tuple(dataclasses.replace(row, shipped=True) for row in table.patterns)
+    monkeypatch.setattr(
+        to_model, "load_table", lambda mappings: dataclasses.replace(table, patterns=shipped)
+    )
+    assert operators(export_graph([x], [pt.exp(x)])) == ["Exp"]
+    assert "left out the pattern wrong.yaml:2 Wrong: wrong.yaml:5" in caplog.text
+
+
+def test_an_attempt_that_comes_to_nothing_leaves_nothing(tmp_path: Path) -> None:
+    """A node that was made for a pattern that then had no effect is no equal of a later one."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "- pattern: Mine\n  summary: A pattern.\n  match: Exp(x)\n  onnx: Unsqueeze(Sin(x), [0])\n"
+        '  cases: {inputs: {x: "f32[n]"}, graph: pt.exp(x), expect: [Exp]}\n',
+        encoding="utf-8",
+    )
+    x = pt.fvector("x")
+    model = export_graph([x], [pt.exp(x), pt.sin(x)], mappings=[path])
+    assert operators(model) == ["Exp", "Sin"]
+    array = numbers(4)
+    assert_same(run_model(model, array), [np.exp(array), np.sin(array)], 1e-6)

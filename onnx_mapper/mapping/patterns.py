@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.replay import Replay
 from onnx_mapper.rows.model import Row
 from onnx_mapper.rows.table import Table
+
+_LOGGER = logging.getLogger(__name__)
 
 MOST_IN_A_ROW = 12
 """How often what a pattern gives may make room for what another one gives, and so on."""
@@ -42,7 +45,8 @@ def rewrite(
     """Go through the nodes that some results need, and replace those that make up a pattern.
 
     A pattern takes effect only where nothing else reads the tensors inside it, and where the result
-    has the dtype and surely the shape that it had.
+    has the dtype and surely the shape that it had. One of the package's own that fails where it is
+    found stops no export: it is left out, with a log line.
 
     Args:
         builder: Holds the nodes.
@@ -119,19 +123,20 @@ class _Search:
         names: dict[str, Any] = {name: None for form in row.match for name in names_of(form)}
         names |= dict(found.names)
         names |= {"out": last, "opset": self._builder.opset}
-        scope = Scope(names, self._table.language, self._builder)
-        if not all(condition.holds(scope) for condition in row.where):
-            return False
         told = self._replay.source_of(last)
         source = Source(told.op, told.row, ", ".join(filter(None, (told.case, row.title))))
         before = self._replay.mark()
-        with self._builder.sourced(source):
-            new = run_body(row.body, scope)
+        try:
+            with self._builder.sourced(source):
+                new = _meaning(row, Scope(names, self._table.language, self._builder))
+        except RowError as error:
+            if not row.shipped:
+                raise
+            _LOGGER.warning("left out the pattern %s: %s", row.title, error)
+            new = None
         added, is_exact = self._replay.taken_back(before)
-        if not isinstance(new, Value):
-            raise RowError(
-                row.result_place, f"{describe(new)} can't take the place of a node: give one tensor"
-            )
+        if new is None:
+            return False
         new = self._replay.now(new)  # an equal node may be there, and have become something else
         if not is_exact or new.name == last.name or not _is_alike(new, last):
             return False
@@ -139,6 +144,18 @@ class _Search:
         self._replay.replace(last, new)
         self._replay.forget_reads(found.inner)
         return True
+
+
+def _meaning(row: Row, scope: Scope) -> Value | None:
+    """Return what a pattern gives; None where one of its conditions doesn't hold."""
+    if not all(condition.holds(scope) for condition in row.where):
+        return None
+    new = run_body(row.body, scope)
+    if not isinstance(new, Value):
+        raise RowError(
+            row.result_place, f"{describe(new)} can't take the place of a node: give one tensor"
+        )
+    return new
 
 
 def _is_alike(new: Value, old: Value) -> bool:

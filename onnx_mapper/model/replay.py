@@ -117,9 +117,11 @@ class Replay:
 
     def taken_back(self, mark: tuple[int, int]) -> tuple[list[NodeProto], bool]:
         """Take back the nodes that were added since a mark; tell whether all of them are exact."""
-        nodes, narrowed = self._list.bodies[-1].nodes, self._list.narrowed
-        added, is_exact = nodes[mark[0] :], len(narrowed) == mark[1]
-        del nodes[mark[0] :], narrowed[mark[1] :]
+        body, narrowed = self._list.bodies[-1], self._list.narrowed
+        added, is_exact = body.nodes[mark[0] :], len(narrowed) == mark[1]
+        del body.nodes[mark[0] :], narrowed[mark[1] :]
+        for node in added:  # until they are kept, no equal node can do without one of its own
+            body.outputs_by_node.pop(key_of(node, len(node.output)), None)
         return added, is_exact
 
     def follow_with(self, nodes: Sequence[NodeProto], made_room: int) -> None:
@@ -182,7 +184,11 @@ class Replay:
             return None
         sizes = [size for size in result.shape if size is not None]
         size = int(np.prod(sizes, dtype=np.int64)) * np.dtype(result.dtype).itemsize
-        alone = all(len(self.readers_of(n)) <= 1 or not v.parameter for n, v in given.items())
+        alone = all(
+            len(self.readers_of(name)) <= 1
+            for name, array in arrays.items()
+            if array.nbytes > LARGEST_COPY_BYTES
+        )
         largest = max(array.nbytes for array in arrays.values())
         if size > (largest if alone else LARGEST_COPY_BYTES):
             return None

@@ -200,6 +200,7 @@ WRONG = {
     "a name alone": ("match: x\n  onnx: x", 4, "is no node: begin with an operator"),
     "a whole row at the end": ("match: op('Erfc', x)\n  onnx: x", 4, "is no node: begin with an operator"),
     "op without a class": ("match: Neg(op(x))\n  onnx: x", 4, "op takes the name of a PyTensor class first"),
+    "maybe something": ("match: Max(x, maybe(0))\n  onnx: x", 4, "maybe takes the name of an input"),
     "no Python": ("match: Max(x,\n  onnx: x", 4, "is no pattern"),
     "a name that it doesn't bind": ("match: Max(x, 0)\n  onnx: Relu(y)", 5, "'y' is not defined"),
     "a wrong condition": (

@@ -4,7 +4,8 @@
 tensors (the same name for the same tensor), `:=` names what a node gave, a number stands for a known tensor
 that holds nothing else, None for an input that is left out, and `*xs` for the leaves of a tree of nodes of
 one operator. Attributes are bound or compared by keyword; one that is not mentioned is as by default, unless
-the node has a name, which the pattern's body can ask for it. `op('Erfc', x)` is what the row of a PyTensor
+the node has a name, which the pattern's body can ask for it. `maybe(b)` is an input that may be left
+out. `op('Erfc', x)` is what the row of a PyTensor
 class gave, whatever nodes that are.
 """
 
@@ -24,12 +25,21 @@ from onnx_mapper.language.values import as_static
 OP = "op"
 """What the result of a whole row is called in a pattern."""
 
+MAYBE = "maybe"
+"""What an input that may be left out is called in a pattern."""
+
 
 @dataclass(frozen=True)
 class Tensor:
-    """A lower-case name: any tensor."""
+    """A lower-case name: any tensor.
+
+    Attributes:
+        name: The name.
+        optional: Whether it may also stand for an input that is left out, as None.
+    """
 
     name: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,11 @@ def find(part: Part, value: Value, graph: Graph) -> Iterator[Found]:
 
 
 def _find(part: Part, value: Value | None, graph: Graph, found: Found) -> Iterator[Found]:
-    if isinstance(part, Absent) or value is None:
+    if value is None and isinstance(part, Tensor) and part.optional:
+        named = found.with_name(part.name, None)
+        if named is not None:
+            yield named
+    elif isinstance(part, Absent) or value is None:
         if isinstance(part, Absent) and value is None:
             yield found
     elif isinstance(part, Tensor):
@@ -272,12 +286,23 @@ def _part(tree: ast.expr, place: Place, outermost: bool = False) -> Part:
         if isinstance(made, Made):
             return replace(made, name=tree.target.id)
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
+        if tree.func.id == MAYBE:
+            return _optional(tree, place)
         return _made(tree, tree.func.id, place)
     raise RowError(
         place,
         f"{ast.unparse(tree)!r} can't be looked for: there are nodes, Max(x, 0), names, numbers, None, "
         "name := Node(…), Node(*names) and op('Class', x)",
     )
+
+
+def _optional(tree: ast.Call, place: Place) -> Tensor:
+    names = [argument.id for argument in tree.args if isinstance(argument, ast.Name)]
+    if len(names) != 1 or len(tree.args) != 1:
+        raise RowError(
+            place, f"{MAYBE} takes the name of an input that may be left out: {MAYBE}(b)"
+        )
+    return Tensor(names[0], optional=True)
 
 
 def _made(tree: ast.Call, name: str, place: Place) -> Made:

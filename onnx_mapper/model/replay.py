@@ -190,7 +190,7 @@ class Replay:
             if array.nbytes > LARGEST_COPY_BYTES
         )
         largest = max(array.nbytes for array in arrays.values())
-        if size > (largest if alone else LARGEST_COPY_BYTES):
+        if size > max(LARGEST_COPY_BYTES, largest if alone else 0):
             return None
         results = compute_node(node, arrays, self._list.empty_model)
         if results is None:

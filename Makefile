@@ -103,7 +103,7 @@ format: $(call stamp,2.36.2)
 
 # What differs from line to line is written by the PyTensor of each.
 generated: $(HERE:%=.venv/pytensor-%/.installed)
-	@set -e; for tool in tools/generate_schema.py tools/generate_kernels.py; do \
+	@set -e; for tool in tools/generate_schema.py tools/generate_validated.py tools/generate_kernels.py; do \
 	  echo "$$tool"; $(call flags,2.36.2) $(call bin,2.36.2)/python "$$tool"; \
 	done
 	@set -e; for line in $(HERE); do for tool in tools/generate_fingerprints.py tools/generate_docs.py; do \

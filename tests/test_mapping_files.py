@@ -10,7 +10,9 @@ import pytest
 
 from onnx_mapper import RowError
 from onnx_mapper.rows.reader import read_mapping_file
+from onnx_mapper.rows.resources import folder
 from onnx_mapper.rows.table import build_table, load_table
+from onnx_mapper.rows.validated import is_validated
 
 GOOD = """
 - op: pytensor.tensor.extra_ops:CumOp
@@ -273,3 +275,31 @@ def test_shipped_rows_load_and_agree_with_every_class_of_this_pytensor_line() ->
     for row in active:
         check_row(replace(row, shipped=False), table.language)
     assert len(active) > 100
+
+
+def test_shipped_files_are_listed_as_checked() -> None:
+    """A file that isn't listed is checked again at every first export: `make generated` lists it."""
+    files = sorted(folder("mappings").glob("*.yaml"))
+    assert len(files) > 15
+    assert [path.name for path in files if not is_validated(path)] == []
+
+
+def test_a_shipped_file_that_was_edited_is_checked(tmp_path: Path) -> None:
+    """Also where nothing but its shape is wrong."""
+    source = folder("mappings") / "pad.yaml"
+    edited = tmp_path / source.name
+    text = source.read_text(encoding="utf-8")
+    edited.write_text(text, encoding="utf-8")
+    assert is_validated(edited)
+    assert read_mapping_file(edited, shipped=True).rows
+    edited.write_text(text.replace("  summary: ", "  sumary: ", 1), encoding="utf-8")
+    assert not is_validated(edited)
+    with pytest.raises(RowError, match=r"pad\.yaml:\d+: sumary: 'sumary' is not allowed here"):
+        read_mapping_file(edited, shipped=True)
+
+
+def test_a_file_of_the_users_own_is_always_checked(tmp_path: Path) -> None:
+    path = tmp_path / "pad.yaml"
+    path.write_text("- op: a.b:C\n  sumary: x\n", encoding="utf-8")
+    with pytest.raises(RowError, match="'sumary' is not allowed here"):
+        read_mapping_file(path)

@@ -30,6 +30,7 @@ from onnx_mapper.rows.model import (
 )
 from onnx_mapper.rows.schema import validate_entry
 from onnx_mapper.rows.strict_yaml import Document, Key
+from onnx_mapper.rows.validated import is_validated
 
 WHEN = "when "
 """What the key of a statement with a condition begins with."""
@@ -50,13 +51,18 @@ def read_mapping_file(path: Path, shipped: bool = False) -> MappingFile:
         RowError: At the first thing in it that is wrong, with file, line and path.
     """
     with told_with_folder(None if shipped else path):
-        file = read_document(strict_yaml.read(path))
+        file = read_document(strict_yaml.read(path), shipped and is_validated(path))
     rows = (replace(row, shipped=shipped, file=path) for row in file.rows)
     return replace(file, rows=tuple(rows))
 
 
-def read_document(document: Document) -> MappingFile:
-    """Turn a file's data into rows and definitions; see `read_mapping_file`."""
+def read_document(document: Document, validated: bool = False) -> MappingFile:
+    """Turn a file's data into rows and definitions; see `read_mapping_file`.
+
+    Args:
+        document: The file's data.
+        validated: Whether it is known to have the schema's shape.
+    """
     if not isinstance(document.data, list):
         raise RowError(Place(document.file, 1), "a mapping file is a list: start entries with '- '")
     rows: list[Row] = []
@@ -64,7 +70,8 @@ def read_document(document: Document) -> MappingFile:
     defaults = _Defaults()
     for position, entry in enumerate(document.data):
         reader = _Reader(document, (position,), defaults)
-        validate_entry(entry, document, (position,))
+        if not validated:
+            validate_entry(entry, document, (position,))
         if "defaults" in entry:
             if position:
                 raise RowError(reader.place("defaults"), "defaults are the first entry of a file")

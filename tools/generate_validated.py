@@ -1,4 +1,4 @@
-"""Check the mapping files against the schema, and write schema/validated.csv: which were checked, by digests."""
+"""Check mapping files against the schema, and write schema/validated.csv: which were checked, by digests."""
 
 from __future__ import annotations
 

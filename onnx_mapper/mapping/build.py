@@ -58,12 +58,20 @@ class Built:
     final_name: Callable[[str], str]
 
 
-def build(table: Table, captured: Captured, options: Options) -> Built:
+def build(
+    table: Table, captured: Captured, options: Options, patterns_may_fail: bool = True
+) -> Built:
     """Map a captured graph by the rows of one table.
 
     Where sizes of inputs turn out to be equal, the graph is mapped once more with that
     knowledge: which of several equal sizes PyTensor asks for differs from process to process.
     (Where something may not run at all, what it takes for equal may not be.)
+
+    Args:
+        table: The rows.
+        captured: The graph.
+        options: What the user asks for.
+        patterns_may_fail: Whether a pattern of the package that fails is left out; tests want to know.
 
     Raises:
         Refused: When ops, attributes or dtypes of the graph can't be expressed; lists all.
@@ -85,7 +93,7 @@ def build(table: Table, captured: Captured, options: Options) -> Built:
     if refusals:
         raise Refused(gather_refusals(refusals))
     if options.optimize:
-        mapped = _rewritten(mapped, builder, table, options)
+        mapped = _rewritten(mapped, builder, table, options.strict, patterns_may_fail)
     outputs = leave(captured, builder, mapped.values, mapped.results, options)
     compromises = builder.compromises
     metadata = {"pytensor": pytensor.__version__, **options.metadata()}
@@ -122,10 +130,12 @@ def build(table: Table, captured: Captured, options: Options) -> Built:
     )
 
 
-def _rewritten(mapped: Mapped, builder: GraphBuilder, table: Table, options: Options) -> Mapped:
+def _rewritten(
+    mapped: Mapped, builder: GraphBuilder, table: Table, strict: bool, may_fail: bool
+) -> Mapped:
     """Return what came of a graph after patterns have gone through it."""
     given = [result for result in mapped.results if isinstance(result, Value)]
-    found = rewrite(builder, table, given, options.strict)
+    found = rewrite(builder, table, given, strict, may_fail)
     now = found.replay.now
     return replace(
         mapped,

@@ -40,7 +40,11 @@ class Rewritten:
 
 
 def rewrite(
-    builder: GraphBuilder, table: Table, results: Iterable[Value], strict: bool
+    builder: GraphBuilder,
+    table: Table,
+    results: Iterable[Value],
+    strict: bool,
+    may_fail: bool = True,
 ) -> Rewritten:
     """Go through the nodes that some results need, and replace those that make up a pattern.
 
@@ -53,6 +57,7 @@ def rewrite(
         table: Holds the patterns.
         results: The tensors that the graph gives.
         strict: Whether to leave out patterns that know deviations.
+        may_fail: Whether a pattern of the package that fails is left out.
     """
     replay = builder.replay(list(results))
     patterns: dict[str, list[Row]] = {}
@@ -60,7 +65,7 @@ def rewrite(
         for operator in dict.fromkeys(form.operator for form in row.match):
             if not (strict and row.deviations):
                 patterns.setdefault(operator, []).append(row)
-    search = _Search(builder, table, replay, patterns)
+    search = _Search(builder, table, replay, patterns, may_fail)
     for node, made_room in replay:
         search.meet(node, made_room)
     return Rewritten(replay, search.used)
@@ -75,12 +80,14 @@ class _Search:
         table: Table,
         replay: Replay,
         patterns: Mapping[str, Sequence[Row]],
+        may_fail: bool,
     ) -> None:
         self.used: dict[str, int] = {}
         self._builder = builder
         self._table = table
         self._replay = replay
         self._patterns = patterns
+        self._may_fail = may_fail
 
     def node_of(self, value: Value) -> Maker | None:
         """Return the node that gave a tensor; see `language.match.Graph`."""
@@ -130,7 +137,7 @@ class _Search:
             with self._builder.sourced(source):
                 new = _meaning(row, Scope(names, self._table.language, self._builder))
         except RowError as error:
-            if not row.shipped:
+            if not (row.shipped and self._may_fail):
                 raise
             _LOGGER.warning("left out the pattern %s: %s", row.title, error)
             new = None

@@ -328,7 +328,7 @@ def _built(table: Table, batch: Batch, options: Options) -> Built:
         _Crash: When another error comes out.
     """
     try:
-        return build(table, batch.captured, options)
+        return build(table, batch.captured, options, patterns_may_fail=False)
     except MapperError:
         raise
     except Exception as error:

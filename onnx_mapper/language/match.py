@@ -261,7 +261,7 @@ def parse_match(text: str, place: Place) -> Made:
 
     Example:
         >>> parse_match("Max(x, 0)", Place("rows.yaml", 3)).inputs
-        (Tensor(name='x'), Number(number=0))
+        (Tensor(name='x', optional=False), Number(number=0))
     """
     try:
         tree = ast.parse(text.strip(), mode="eval").body

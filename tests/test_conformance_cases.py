@@ -83,6 +83,30 @@ def test_what_every_case_has_and_none_does():
         read_document(parse(f"{JOIN}  every_case: {{grid: {{a: [1]}}}}\n", "rows.yaml"))
 
 
+PATTERN = """
+- pattern: Mine
+  summary: A pattern.
+  match: Exp(x)
+  onnx: x
+  every_case: {domain: {z: [0, 1]}}
+  cases: {inputs: {x: f32}, graph: pt.exp(x), expect: [Exp]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (EVERY.replace("b: [1, 2]", "z: [1, 2]"), "rows.yaml:4: every_case/domain/z: no case has"),
+        (EVERY.replace("m: [4]", "z: [4]"), "rows.yaml:11: every_case/sizes/z: no case has"),
+        (PATTERN, "rows.yaml:6: every_case/domain/z: no case has"),
+    ],
+)
+def test_what_a_file_a_family_or_a_pattern_says_of_no_case(text, says):
+    with pytest.raises(RowError) as caught:
+        read_document(parse(text, "rows.yaml"))
+    assert str(caught.value).startswith(says)
+
+
 @pytest.mark.parametrize(
     ("meaning", "operator"),
     [

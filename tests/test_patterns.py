@@ -200,6 +200,13 @@ WRONG = {
     "a name alone": ("match: x\n  onnx: x", 4, "is no node: begin with an operator"),
     "a whole row at the end": ("match: op('Erfc', x)\n  onnx: x", 4, "is no node: begin with an operator"),
     "op without a class": ("match: Neg(op(x))\n  onnx: x", 4, "op takes the name of a PyTensor class first"),
+    "attributes of a tree": ("match: Max(*xs, axis=1)\n  onnx: xs[0]", 4, "a tree of nodes has a name alone"),
+    "attributes of a row": ("match: Neg(op('Exp', x, axis=1))\n  onnx: x", 4, "op takes no attributes"),
+    "an unknown class": ("match: Neg(op('Expp', x))\n  onnx: x", 4, "no row is about a class 'Expp'"),
+    "a name that is taken": ("match: Max(out, 0)\n  onnx: out", 4, "'out' has a meaning already"),
+    "a constant for a name": ("match: Max(nan, 0)\n  onnx: Relu(0)", 4, "'nan' has a meaning already"),
+    "a capital": ("match: Neg(A := Exp(x))\n  onnx: x", 4, "'A' is no name"),
+    "attributes of maybe": ("match: Max(x, maybe(b, c=1))\n  onnx: x", 4, "maybe takes the name of an input"),
     "maybe something": ("match: Max(x, maybe(0))\n  onnx: x", 4, "maybe takes the name of an input"),
     "no Python": ("match: Max(x,\n  onnx: x", 4, "is no pattern"),
     "a name that it doesn't bind": ("match: Max(x, 0)\n  onnx: Relu(y)", 5, "'y' is not defined"),
@@ -342,3 +349,25 @@ def test_an_attempt_that_comes_to_nothing_leaves_nothing(tmp_path: Path) -> None
     assert operators(model) == ["Exp", "Sin"]
     array = numbers(4)
     assert_same(run_model(model, array), [np.exp(array), np.sin(array)], 1e-6)
+
+
+def test_infinity_is_a_number_in_a_pattern(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "- pattern: Mine\n  summary: A pattern.\n  match: Min(x, inf)\n  onnx: x\n"
+        '  cases: {inputs: {x: "f32[n]"}, graph: "pt.minimum(x, inf)", expect: []}\n',
+        encoding="utf-8",
+    )
+    x = pt.fvector("x")
+    unbounded, bounded = (pt.minimum(x, np.float32(number)) for number in (np.inf, 2))
+    assert operators(export_graph([x], [pt.exp(unbounded)], mappings=[path])) == ["Exp"]
+    assert operators(export_graph([x], [bounded], mappings=[path])) == ["Min"]
+
+
+def test_what_may_trade_places_is_no_affair_of_a_users_file(tmp_path: Path) -> None:
+    """It would reach the package's own patterns: k - conv would be taken for conv - k."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("- defaults: What they share.\n  commutative: [Sub]\n", encoding="utf-8")
+    x = pt.fvector("x")
+    with pytest.raises(RowError, match=r"mine\.yaml:2: commutative: .*a fact of an operator"):
+        export_graph([x], [pt.exp(x)], mappings=[path])

@@ -5,8 +5,7 @@ tensors (the same name for the same tensor), `:=` names what a node gave, a numb
 that holds nothing else, None for an input that is left out, and `*xs` for the leaves of a tree of nodes of
 one operator. Attributes are bound or compared by keyword; one that is not mentioned is as by default, unless
 the node has a name, which the pattern's body can ask for it. `maybe(b)` is an input that may be left
-out. `op('Erfc', x)` is what the row of a PyTensor
-class gave, whatever nodes that are.
+out. `op('Erfc', x)` is what the row of a PyTensor class gave, whatever nodes that are.
 """
 
 from __future__ import annotations
@@ -274,13 +273,13 @@ def parse_match(text: str, place: Place) -> Made:
 
 
 def _part(tree: ast.expr, place: Place, outermost: bool = False) -> Part:
-    if isinstance(tree, ast.Name) and tree.id.islower():
-        return Tensor(tree.id)
-    if isinstance(tree, ast.Constant) and tree.value is None:
-        return Absent()
     number = _number(tree)
     if number is not None:
         return Number(number)
+    if isinstance(tree, ast.Name):
+        return Tensor(tree.id)
+    if isinstance(tree, ast.Constant) and tree.value is None:
+        return Absent()
     if isinstance(tree, ast.NamedExpr) and not outermost:
         made = _part(tree.value, place)
         if isinstance(made, Made):
@@ -298,7 +297,7 @@ def _part(tree: ast.expr, place: Place, outermost: bool = False) -> Part:
 
 def _optional(tree: ast.Call, place: Place) -> Tensor:
     names = [argument.id for argument in tree.args if isinstance(argument, ast.Name)]
-    if len(names) != 1 or len(tree.args) != 1:
+    if len(names) != 1 or len(tree.args) != 1 or tree.keywords:
         raise RowError(
             place, f"{MAYBE} takes the name of an input that may be left out: {MAYBE}(b)"
         )
@@ -311,14 +310,17 @@ def _made(tree: ast.Call, name: str, place: Place) -> Made:
         first = arguments[0] if arguments else None
         if not isinstance(first, ast.Constant) or not isinstance(first.value, str):
             raise RowError(place, "op takes the name of a PyTensor class first: op('Erfc', x)")
+        if tree.keywords:
+            raise RowError(place, "op takes no attributes: the nodes of a row are not looked at")
         inputs = tuple(_part(argument, place) for argument in arguments[1:])
         return Made(first.value, inputs, whole_row=True)
     if not name[0].isupper():
         raise RowError(place, f"{name!r} can't be looked for: nodes are written with a capital")
     if len(arguments) == 1 and isinstance(arguments[0], ast.Starred):
         star = arguments[0].value
-        if isinstance(star, ast.Name):
+        if isinstance(star, ast.Name) and not tree.keywords:
             return Made(name, (Leaves(star.id),))
+        raise RowError(place, f"a tree of nodes has a name alone, as in {name}(*xs)")
     return Made(
         name,
         tuple(_part(argument, place) for argument in arguments),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytensor.graph.op import Op
@@ -29,6 +30,8 @@ from onnx_mapper.rows.hooks import HOOKS
 from onnx_mapper.rows.model import ALWAYS_IN_SCOPE, HookCall, Rewrite, Row, To, formulas_of
 from onnx_mapper.rows.op_classes import props_of
 
+_NAMED_IN_PATTERNS = frozenset({"out", "opset"})
+_PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _GUARDS = frozenset({"opset", "runs"})
 
 Given = frozenset[tuple[tuple[str, int], str]]
@@ -74,19 +77,34 @@ def check_row(row: Row, language: Language) -> None:
             raise RowError(row.locate("outputs"), f"no statement of the body assigns {name!r}")
 
 
-def check_pattern(row: Row, language: Language) -> None:
+def check_pattern(row: Row, language: Language, classes: Collection[str]) -> None:
     """Check all that can be checked of a pattern without a graph.
+
+    Args:
+        row: The pattern.
+        language: What its formulas speak.
+        classes: The classes that there are rows for.
 
     Raises:
         RowError: At the first formula, operator or attribute that is wrong, with what exists.
     """
-    names: set[str] = {"out", "opset"}
+    names: set[str] = set(_NAMED_IN_PATTERNS)
     for position, form in enumerate(row.match):
         place = row.locate("match", position)
-        names.update(names_of(form))
+        for name in names_of(form):
+            if name in _NAMED_IN_PATTERNS or name in language.constants:
+                raise RowError(place, f"{name!r} has a meaning already: take another name")
+            if not _PLAIN_NAME.fullmatch(name):
+                raise RowError(place, f"{name!r} is no name: names are of lower-case letters")
+            names.add(name)
         for made in nodes_in(form):
             if not made.whole_row:
                 _check_looked_for(place, made)
+            elif made.operator not in classes:
+                near = _nearest(made.operator, tuple(sorted(classes)))
+                raise RowError(
+                    place, f"no row is about a class {made.operator!r}; did you mean {near}?"
+                )
     for formula in row.where:
         _check_formula(formula, frozenset(names), language, False, guarded=True)
     _check_body(row.body, frozenset(names), language, False, guarded=True)

@@ -51,7 +51,14 @@ def read_mapping_file(path: Path, shipped: bool = False) -> MappingFile:
         RowError: At the first thing in it that is wrong, with file, line and path.
     """
     with told_with_folder(None if shipped else path):
-        file = read_document(strict_yaml.read(path), shipped and is_validated(path))
+        document = strict_yaml.read(path)
+        file = read_document(document, shipped and is_validated(path))
+        if file.commutative and not shipped:
+            raise RowError(
+                Place(document.file, document.line((0, "commutative")), "commutative"),
+                "whether inputs may trade places is a fact of an operator, which the package's "
+                "patterns.yaml lists: drop this",
+            )
     rows = (replace(row, shipped=shipped, file=path) for row in file.rows)
     return replace(file, rows=tuple(rows))
 
@@ -68,6 +75,7 @@ def read_document(document: Document, validated: bool = False) -> MappingFile:
     rows: list[Row] = []
     definitions: list[Definition] = []
     defaults = _Defaults()
+    first = _Reader(document, (0,), defaults)
     for position, entry in enumerate(document.data):
         reader = _Reader(document, (position,), defaults)
         if not validated:
@@ -78,13 +86,12 @@ def read_document(document: Document, validated: bool = False) -> MappingFile:
             defaults = reader.defaults_of(entry)
         elif "define" in entry:
             definitions.append(reader.definition(entry))
-        elif "pattern" in entry:
-            rows.append(reader.pattern(entry))
         elif "family" in entry:
             rows.extend(reader.family(entry))
         else:
             reader.check_every_case(entry.get("every_case", {}), entry.get("cases"))
             rows.append(reader.row(entry))
+    first.check_every_case(defaults.every_case, [case for row in rows for case in row.cases])
     return MappingFile(tuple(rows), tuple(definitions), defaults.commutative)
 
 
@@ -183,6 +190,7 @@ class _Reader:
                 raise RowError(
                     self.place("op"), f"a family's op ends in ':*', like {home.split(':')[0]}:*"
                 )
+        cases: list[Any] = []
         for name, member in entry["rows"].items():
             own = dict(member) if isinstance(member, dict) else {"onnx": member}
             merged = {"summary": f"{entry['family']}: {name}.", **shared, **own}
@@ -194,11 +202,13 @@ class _Reader:
                 )
             if isinstance(own.get("cases"), dict) and isinstance(shared.get("cases"), dict):
                 merged["cases"] = {**shared["cases"], **own["cases"]}
+            cases.extend(_listed(merged.get("cases")))
             if "op" not in own:
                 merged["op"] = [home[:-1] + name for home in homes]
             reader = _FamilyReader(self.document, self.root, self.defaults, name, frozenset(own))
             reader.check_every_case(own.get("every_case", {}), merged.get("cases"))
             yield reader.row(merged)
+        self.check_every_case(shared.get("every_case", {}), cases)
 
     def pattern(self, entry: Mapping[str, Any]) -> Row:
         """Read what several nodes together are."""
@@ -301,7 +311,7 @@ class _Reader:
         return {**case, "tolerance": self.defaults.tolerances[name]}
 
     def check_every_case(self, own: Mapping[str, Any], cases: Any) -> None:
-        """Refuse what a row itself says of every case, and none of its cases has."""
+        """Refuse what a row, a family or a file says of every case, and none of its cases has."""
         if own and not cases:
             raise RowError(self.place("every_case"), "there are no `cases` that could have this")
         for name in every_case.unused_names(own, _listed(cases)):

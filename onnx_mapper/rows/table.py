@@ -199,9 +199,10 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
     for row in fresh:
         with told_with_folder(None if row.shipped else row.file):
             check_row(row, language)
+    classes = {row.name for row in fresh}
     for row in patterns:
         with told_with_folder(None if row.shipped else row.file):
-            check_pattern(row, language)
+            check_pattern(row, language, classes)
     used = {id(row) for rows in by_class.values() for row in rows}
     kept = tuple(row for row in fresh if id(row) in used)
     return Table(kept, by_class, language, tuple(patterns), frozenset(commutative))

@@ -72,8 +72,10 @@ class Mutant:
         if self.subject.origin is None:
             raise RowError(self.subject.place, "the row was not read from a file")
         row = self.subject.origin.row(self.data)
-        check = check_pattern if row.pattern else check_row
-        check(row, table.language)
+        if row.pattern:
+            check_pattern(row, table.language, {known.name for known in table.rows})
+        else:
+            check_row(row, table.language)
         return with_row(table, self.subject, row)
 
     def diff(self) -> str:

@@ -134,12 +134,35 @@ def test_a_model_in_memory_has_no_file_beside_it(tmp_path: Path) -> None:
         verify(model, f)
 
 
+def test_a_file_of_weights_that_is_gone_or_cut(tmp_path: Path) -> None:
+    f, path = layer(), tmp_path / "model.onnx"
+    export(f, path, external_data=True)
+    data = tmp_path / names_in(tmp_path)[1]
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(
+        InvalidRequest, match=r"bytes of weights in model\.onnx\.\w+\.data, of which"
+    ):
+        verify(path, f)
+    data.unlink()
+    with pytest.raises(InvalidRequest, match=r"which is not beside it: the two files go together"):
+        verify(path, f)
+
+
+def test_what_is_no_model_is_no_model() -> None:
+    with pytest.raises(
+        InvalidRequest, match="a model is a ModelProto or the path of a file, not 3"
+    ):
+        verify(3, layer())  # type: ignore[arg-type]
+
+
 def test_a_wrong_policy() -> None:
     with pytest.raises(InvalidRequest, match="external_data is 'big'; it must be 'auto' or"):
         export(layer(), external_data="big")  # type: ignore[arg-type]
 
 
-def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "built_for_weights.py").write_text(
         "import numpy as np, pytensor, pytensor.tensor as pt\n"
@@ -153,6 +176,7 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     target = str(folder / "m.onnx")
     assert main(["export", "built_for_weights:f", target, "--external-data", "always"]) == 0
     assert len(names_in(folder)) == 2
+    assert f"{names_in(folder)[1]}, beside it: 3,600 bytes of weights" in capsys.readouterr().out
     assert main(["verify", target, "built_for_weights:f"]) == 0
 
 

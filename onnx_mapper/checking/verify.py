@@ -151,7 +151,8 @@ def verify(
     Raises:
         Mismatch: When an output has another dtype, shape or other numbers; carries the
             comparison as `report`, with the first node whose value differs.
-        InvalidRequest: When the inputs don't fit the function.
+        InvalidRequest: When the inputs don't fit the function, the path holds no model, or the
+            model's weights are not in the file beside it that it names.
 
     Warns:
         VerificationWarning: When what was compared says little, unless `strict`.
@@ -164,9 +165,10 @@ def verify(
         >>> verify(export(fn), fn).ok
         True
     """
-    weights = weights_beside(model)
+    loaded = load(model)
+    weights = weights_beside(loaded, model)
     return compare(
-        load(model), fn, weights, inputs, rtol=rtol, atol=atol, mappings=mappings, strict=strict
+        loaded, fn, weights, inputs, rtol=rtol, atol=atol, mappings=mappings, strict=strict
     )
 
 

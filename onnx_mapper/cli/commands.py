@@ -27,6 +27,7 @@ from onnx_mapper.errors import (
     PrecisionWarning,
     VerificationWarning,
 )
+from onnx_mapper.model.weights import files_beside
 from onnx_mapper.rows.fingerprints import releases_like
 from onnx_mapper.rows.fit import installed_class, module_to_import
 from onnx_mapper.rows.table import load_table
@@ -106,11 +107,13 @@ def _export(arguments: argparse.Namespace) -> int:
             verify=arguments.verify,
         )
     size = Path(arguments.model).stat().st_size
+    beside = files_beside(model)
     if arguments.json:
         _print_json(
             {
                 "model": arguments.model,
                 "bytes": size,
+                "beside": beside,
                 "nodes": len(model.graph.node),
                 "inputs": [port.name for port in model.graph.input],
                 "outputs": [port.name for port in model.graph.output],
@@ -120,6 +123,8 @@ def _export(arguments: argparse.Namespace) -> int:
         return 0
     _print_warnings(notes)
     print(f"{arguments.model}: {size:,} bytes, {len(model.graph.node)} nodes")
+    for name, held in beside.items():
+        print(f"{name}, beside it: {held:,} bytes of weights")
     return 0
 
 

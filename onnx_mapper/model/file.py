@@ -16,7 +16,7 @@ from onnx import ModelProto
 
 from onnx_mapper.errors import CannotWrite, InvalidRequest
 from onnx_mapper.language.tensors import Array
-from onnx_mapper.model.weights import Weights, chunks_of, name_file, refers_to_file
+from onnx_mapper.model.weights import Weights, chunks_of, files_beside, name_file
 
 
 def load(model: ModelProto | str | os.PathLike[str]) -> ModelProto:
@@ -41,19 +41,37 @@ def load(model: ModelProto | str | os.PathLike[str]) -> ModelProto:
     return loaded
 
 
-def weights_beside(model: ModelProto | str | os.PathLike[str]) -> Weights:
+def weights_beside(model: ModelProto, source: ModelProto | str | os.PathLike[str]) -> Weights:
     """Return the weights that a model refers to: those beside its file.
 
+    Args:
+        model: The model.
+        source: What it was loaded from.
+
     Raises:
-        InvalidRequest: When a model in memory refers to a file that lies nobody knows where.
+        InvalidRequest: When they are in a file that lies nobody knows where, is not there, or is
+            shorter than the model says.
     """
-    if not isinstance(model, ModelProto):
-        return Weights(folder=Path(model).resolve().parent)
-    if refers_to_file(model):
+    files = files_beside(model)
+    if not files:
+        return Weights()
+    if isinstance(source, ModelProto):
         raise InvalidRequest(
             "the model's weights are in a file beside its own: give the path of the model"
         )
-    return Weights()
+    folder = Path(source).resolve().parent
+    for name, size in files.items():
+        beside = folder / name
+        if not beside.is_file():
+            raise InvalidRequest(
+                f"{source} has its weights in {name}, which is not beside it: the two files go together"
+            )
+        if beside.stat().st_size < size:
+            raise InvalidRequest(
+                f"{source} has {size:,} bytes of weights in {name}, of which there are "
+                f"{beside.stat().st_size:,}: was it copied in part?"
+            )
+    return Weights(folder=folder)
 
 
 def save(

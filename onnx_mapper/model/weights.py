@@ -65,9 +65,15 @@ def name_file(model: ModelProto, file: str) -> None:
         entry.value = file
 
 
-def refers_to_file(model: ModelProto) -> bool:
-    """Tell whether some weights of a model are in a file beside it."""
-    return any(True for _ in _locations(model))
+def files_beside(model: ModelProto) -> dict[str, int]:
+    """Return the files beside a model that it refers to, and how many bytes each must have."""
+    sizes: dict[str, int] = {}
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            told = {entry.key: entry.value for entry in tensor.external_data}
+            end = int(told.get("offset") or 0) + int(told.get("length") or 0)
+            sizes[told["location"]] = max(end, sizes.get(told["location"], 0))
+    return sizes
 
 
 def _locations(model: ModelProto) -> Iterator[StringStringEntryProto]:

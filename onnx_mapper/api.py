@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Unpack
 
 from onnx import ModelProto
@@ -38,7 +39,7 @@ def export(
 
     What the function runs is what is exported: inputs in order, then as outputs the
     function's outputs and the next values of shared variables that it updates. Shared
-    variables become initializers under their names.
+    variables become initializers under their names; what is computed from one at export is `<name>_folded`.
 
     Args:
         fn: What `pytensor.function` returned, or a `FunctionGraph`.
@@ -75,13 +76,7 @@ def export(
     asked = options_of(options)
     captured = capture(fn, input_names, output_names)
     built = to_model(captured, asked)
-    if built.weights.arrays and target is None:
-        raise InvalidRequest(NEEDS_A_PATH)
-    if verify:
-        _compare(built, fn, asked)
-    if target is not None:
-        save(built.model, target, built.weights.arrays)
-    return built.model
+    return _delivered(built, target, asked, fn if verify else None)
 
 
 @takes_options
@@ -126,10 +121,18 @@ def export_graph(
     asked = options_of(options)
     captured = capture_variables(inputs, outputs, input_names, output_names)
     built = to_model(captured, asked)
+    function = raw_function(inputs, outputs) if verify else None
+    return _delivered(built, target, asked, function)
+
+
+def _delivered(
+    built: Built, target: Path | None, options: Options, function: Any | None
+) -> ModelProto:
+    """Compare a model with its function where there is one to compare with, write it, and return it."""
     if built.weights.arrays and target is None:
         raise InvalidRequest(NEEDS_A_PATH)
-    if verify:
-        _compare(built, raw_function(inputs, outputs), asked)
+    if function is not None:
+        _compare(built, function, options)
     if target is not None:
         save(built.model, target, built.weights.arrays)
     return built.model

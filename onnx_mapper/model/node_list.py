@@ -193,21 +193,26 @@ class NodeList:
         self, node: NodeProto, given: Mapping[str, Value], types: Mapping[str, TypeProto]
     ) -> tuple[Value, ...] | None:
         """Return what a node of constants gives; None for others, and where it can't be computed."""
-        if not given or any(subgraphs(node)) or not all(v.foldable for v in given.values()):
+        if not all(value.foldable for value in given.values()):
+            return None
+        arrays = {name: value.known for name, value in given.items() if value.known is not None}
+        return self.computed(node, arrays) if worth_folding(types, arrays) else None
+
+    def computed(self, node: NodeProto, arrays: Mapping[str, Array]) -> tuple[Value, ...] | None:
+        """Return what a node gives for known inputs, named after a weight among them.
+
+        None for draws, nodes with graphs or without inputs, and where ONNX Runtime can't tell.
+        """
+        if not arrays or any(subgraphs(node)):
             return None
         if not is_deterministic(schema_of(node.op_type, self._opset)):
             return None
-        arrays = {name: value.known for name, value in given.items() if value.known is not None}
         if any(array.size == 0 and array.ndim > 1 for array in arrays.values()):
             return None  # some of ONNX Runtime's kernels end the process over these
-        if not worth_folding(types, arrays):
-            return None
         results = compute_node(node, arrays, self.empty_model)
-        return None if results is None else self.computed(results, arrays)
-
-    def computed(self, results: Sequence[Array], inputs: Iterable[str]) -> tuple[Value, ...]:
-        """Return what was computed from known tensors, named after a weight among them."""
-        weight = next((self.weights[name] for name in inputs if name in self.weights), "")
+        if results is None:
+            return None
+        weight = next((self.weights[name] for name in arrays if name in self.weights), "")
         values = [
             self.constants.of(array, f"{weight}_folded" if weight else "constant")
             for array in results

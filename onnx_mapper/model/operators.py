@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import GraphProto, helper
+from onnx import AttributeProto, GraphProto, NodeProto, helper
 from onnx.defs import OpSchema
 from onnx.numpy_helper import from_array
 
 from onnx_mapper.language.tensors import Value
-from onnx_mapper.language.values import DTYPES, StaticError, Unknown, Vector, describe
+from onnx_mapper.language.values import DTYPES, StaticError, Unknown, Vector, as_static, describe
 from onnx_mapper.opsets import OPSETS
 
 NEVER_NEGATIVE = frozenset({"batch_dims"})
@@ -125,6 +125,26 @@ def _refuse_deadly(op_type: str, name: str, item: Any) -> None:
             raise StaticError(f"{op_type}'s {name} can't be nan")
         if isinstance(number, int) and number < 0 and name in NEVER_NEGATIVE:
             raise StaticError(f"{op_type}'s {name} is {number}; it must be 0 or more")
+
+
+def given_attributes(node: NodeProto) -> dict[str, Any]:
+    """Return a node's attributes as formulas see them: texts, numbers and vectors; graphs as they are."""
+    return {entry.name: _as_seen(entry) for entry in node.attribute}
+
+
+@cache
+def default_attributes(op_type: str, opset: int) -> dict[str, Any]:
+    """Return the values that an operator's attributes have by default, as formulas see them."""
+    defaults = {
+        name: attribute.default_value
+        for name, attribute in schema_of(op_type, opset).attributes.items()
+    }
+    return {name: _as_seen(entry) for name, entry in defaults.items() if entry.name}
+
+
+def _as_seen(entry: AttributeProto) -> Any:
+    value = helper.get_attribute_value(entry)
+    return value.decode() if isinstance(value, bytes) else as_static(value)
 
 
 def attribute_kind(schema: OpSchema, name: str) -> str:

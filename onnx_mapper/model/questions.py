@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from onnx import NodeProto, helper
+from onnx import NodeProto
 
 from onnx_mapper.language.tensors import StaticShape, TensorType, Value
-from onnx_mapper.language.values import DTYPES, StaticError, Vector, as_static, describe
+from onnx_mapper.language.values import DTYPES, StaticError, Vector, describe
 from onnx_mapper.model.kernels import KernelTable
-from onnx_mapper.model.operators import formal, opsets_of, schema_of
+from onnx_mapper.model.operators import formal, given_attributes, opsets_of, schema_of
 
 Makers = Mapping[str, tuple[NodeProto, tuple[Value | None, ...]]]
 
@@ -83,8 +83,8 @@ class Questions:
         node, inputs = self._model.makers.get(getattr(x, "name", ""), (None, ()))
         if node is None or node.op_type != operator:
             return None
-        given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-        return Vector([*inputs, *(as_static(given.get(name)) for name in attributes)])
+        given = given_attributes(node)
+        return Vector([*inputs, *(given.get(name) for name in attributes)])
 
     def frozen(self, x: Value) -> Value:
         """Return the tensor, as one that is no parameter."""
@@ -99,8 +99,4 @@ class Questions:
         node, _ = self._model.makers.get(x.name, (None, ()))
         if node is None or len(node.output) != 1:
             raise StaticError(f"{describe(x)} was not made by a node with one output")
-        given = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-        plain = {
-            name: v.decode() if isinstance(v, bytes) else as_static(v) for name, v in given.items()
-        }
-        return self._model.node(node.op_type, list(inputs), plain, 1)[0]
+        return self._model.node(node.op_type, list(inputs), given_attributes(node), 1)[0]

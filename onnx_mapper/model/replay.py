@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from onnx import NodeProto, helper
+from onnx import NodeProto
 
 from onnx_mapper.language.match import Maker
 from onnx_mapper.language.nodes import Source
 from onnx_mapper.language.tensors import Value
-from onnx_mapper.language.values import as_static
-from onnx_mapper.model.fold import compute_node
 from onnx_mapper.model.node_list import NodeList, key_of
-from onnx_mapper.model.operators import is_deterministic, schema_of
-from onnx_mapper.model.prune import needed, read_by, rename, subgraphs
+from onnx_mapper.model.operators import default_attributes, given_attributes
+from onnx_mapper.model.prune import needed, read_by, rename
 
 LARGEST_COPY_BYTES = 1 << 16
 """Of weights that other nodes read too, so large a copy is made at most."""
+
+OUTSIDE = ("", "")
+"""Reads what the graph gives."""
 
 
 class Replay:
@@ -40,15 +39,8 @@ class Replay:
         body = nodes.bodies[-1]
         nodes_needed = needed(body.nodes, given)
         self._pending = deque((node, 0) for node in nodes_needed)
-        self._readers: dict[str, list[tuple[str, str]]] = {}
-        for node in nodes_needed:
-            for name in read_by(node):
-                self._readers.setdefault(name, []).append((node.op_type, node.output[0]))
-            for graph in subgraphs(node):
-                for name in read_by_graphs(graph):
-                    self._readers.setdefault(name, []).append(("", ""))
-        for name in given:
-            self._readers.setdefault(name, []).append(("", ""))
+        self._readers: dict[str, list[tuple[str, str]]] = {name: [OUTSIDE] for name in given}
+        self._note_reads(nodes_needed)
         body.nodes = []
         body.outputs_by_node = {}
 
@@ -64,7 +56,7 @@ class Replay:
             if moved:
                 copy = NodeProto()
                 copy.CopyFrom(node)
-                rename(copy, {name: self._newest(name) for name in moved})
+                rename(copy, {name: self.now(self._replaced[name]).name for name in moved})
                 node = copy
             yield node, made_room
 
@@ -73,11 +65,6 @@ class Replay:
         while value.name in self._replaced:
             value = self._replaced[value.name]
         return value
-
-    def _newest(self, name: str) -> str:
-        while name in self._replaced:
-            name = self._replaced[name].name
-        return name
 
     def result_of(self, node: NodeProto) -> Value | None:
         """Return the tensor that a node gives; None for nodes with several outputs."""
@@ -90,16 +77,15 @@ class Replay:
             self._list.bodies[-1].nodes.append(node)
             return
         inputs = tuple(None if value is None else self.now(value) for value in known[1])
-        result = self.result_of(node)
         key = key_of(node, len(node.output))
-        equal = self._list.bodies[-1].outputs_by_node.get(key)
-        if equal is not None and result is not None and equal[0].name != result.name:
-            self._drop(node, result, equal[0])
-            return
-        computed = None if result is None else self._computed(node, inputs)
-        if computed is not None and result is not None:
-            self._drop(node, result, computed)
-            return
+        result = self.result_of(node)
+        if result is not None:
+            equal = self._list.bodies[-1].outputs_by_node.get(key)
+            other = equal[0] if equal else self._computed(result, node, inputs)
+            if other is not None and other.name != result.name:
+                self.forget_reads(node.output)
+                self.replace(result, other)
+                return
         self._list.makers.update((name, (node, inputs)) for name in node.output)
         self._list.bodies[-1].nodes.append(node)
         values = tuple(self._list.results[name] for name in node.output if name)
@@ -126,10 +112,13 @@ class Replay:
 
     def follow_with(self, nodes: Sequence[NodeProto], made_room: int) -> None:
         """Let nodes be the next ones, and note what they read."""
+        self._note_reads(nodes)
+        self._pending.extendleft((node, made_room) for node in reversed(nodes))
+
+    def _note_reads(self, nodes: Iterable[NodeProto]) -> None:
         for node in nodes:
             for name in read_by(node):
                 self._readers.setdefault(name, []).append((node.op_type, node.output[0]))
-        self._pending.extendleft((node, made_room) for node in reversed(nodes))
 
     def forget_reads(self, names: Iterable[str]) -> None:
         """Forget what the nodes read that gave some tensors, as nobody needs them any more.
@@ -148,7 +137,16 @@ class Replay:
 
     def maker_of(self, value: Value) -> Maker | None:
         """Return the node that gave a tensor, with its attributes that are not as by default."""
-        return maker_in(self._list, value, self._opset)
+        node, inputs = self._list.makers.get(value.name, (None, ()))
+        if node is None:
+            return None
+        defaults = default_attributes(node.op_type, self._opset)
+        told = {
+            name: item
+            for name, item in given_attributes(node).items()
+            if name not in defaults or defaults[name] != item
+        }
+        return Maker(node.op_type, inputs, told)
 
     def row_of(self, value: Value) -> Maker | None:
         """Return the class whose row gave a tensor, and the tensors that the row was given."""
@@ -165,22 +163,15 @@ class Replay:
         """Return the operators that read a tensor, each with the name of what it gives."""
         return self._readers.get(name, ())
 
-    def _drop(self, node: NodeProto, result: Value, new: Value) -> None:
-        self.forget_reads(node.output)
-        self.replace(result, new)
-
-    def _computed(self, node: NodeProto, inputs: Sequence[Value | None]) -> Value | None:
+    def _computed(
+        self, result: Value, node: NodeProto, inputs: Sequence[Value | None]
+    ) -> Value | None:
         """Return what a node of constants and weights gives; None where it is not known or too large."""
-        given = {value.name: value for value in inputs if value is not None}
-        if not given or any(value.known is None for value in given.values()):
+        given = [value for value in inputs if value is not None]
+        arrays = {value.name: value.known for value in given if value.known is not None}
+        if len(arrays) < len({value.name for value in given}):
             return None
-        if any(subgraphs(node)) or not is_deterministic(schema_of(node.op_type, self._opset)):
-            return None
-        arrays = {name: value.known for name, value in given.items() if value.known is not None}
-        if any(array.size == 0 for array in arrays.values()):
-            return None
-        result = self.result_of(node)
-        if result is None or result.shape is None or None in result.shape:
+        if not arrays or result.shape is None or None in result.shape:
             return None
         sizes = [size for size in result.shape if size is not None]
         size = int(np.prod(sizes, dtype=np.int64)) * np.dtype(result.dtype).itemsize
@@ -192,44 +183,5 @@ class Replay:
         largest = max(array.nbytes for array in arrays.values())
         if size > max(LARGEST_COPY_BYTES, largest if alone else 0):
             return None
-        results = compute_node(node, arrays, self._list.empty_model)
-        if results is None:
-            return None
-        return self._list.computed(results, arrays)[0]
-
-
-def read_by_graphs(graph: Any) -> Iterator[str]:
-    """Yield the names of a subgraph's outputs, of which some may be tensors around it."""
-    return (port.name for port in graph.output)
-
-
-def maker_in(nodes: NodeList, value: Value, opset: int) -> Maker | None:
-    """Return the node that gave a tensor, with its attributes that are not as by default."""
-    node, inputs = nodes.makers.get(value.name, (None, ()))
-    if node is None:
-        return None
-    given = {
-        entry.name: _plain(helper.get_attribute_value(entry))
-        for entry in node.attribute
-        if not entry.HasField("g")
-    }
-    defaults = _defaults(node.op_type, opset)
-    told = {name: item for name, item in given.items() if defaults.get(name, _NONE) != item}
-    return Maker(node.op_type, inputs, told)
-
-
-def _plain(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else as_static(value)
-
-
-_NONE = object()
-
-
-@cache
-def _defaults(op_type: str, opset: int) -> Mapping[str, Any]:
-    """Return the values that an operator's attributes have by default."""
-    found = {}
-    for name, attribute in schema_of(op_type, opset).attributes.items():
-        if attribute.default_value.name:
-            found[name] = _plain(helper.get_attribute_value(attribute.default_value))
-    return found
+        computed = self._list.computed(node, arrays)
+        return None if computed is None else computed[0]

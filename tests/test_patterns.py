@@ -248,41 +248,37 @@ def test_a_pattern_needs_cases_that_show_it(tmp_path: Path) -> None:
             export_graph([x], [pt.exp(x)], mappings=[tmp_path])
 
 
+def mine(folder: Path, *patterns: tuple[str, str]) -> Path:
+    """Write patterns, each what it looks for and what that becomes, and return their file."""
+    path = folder / "mine.yaml"
+    path.write_text(
+        "".join(
+            f"- pattern: Mine{number}\n  summary: A pattern.\n  match: {match}\n  onnx: {onnx}\n"
+            '  cases: {inputs: {x: "f32[n]"}, graph: pt.exp(x), expect: [Exp]}\n'
+            for number, (match, onnx) in enumerate(patterns)
+        ),
+        encoding="utf-8",
+    )
+    return path
+
+
 def test_a_pattern_that_gives_something_else_has_no_effect(tmp_path: Path) -> None:
     """Another dtype or shape than before is never let into a model."""
     for body in ("Cast(x, to='float64')", "Unsqueeze(x, [0])", "ReduceSum(x, [0])"):
-        path = tmp_path / "mine.yaml"
-        path.write_text(
-            f"- pattern: Mine\n  summary: A pattern.\n  match: Exp(x)\n  onnx: {body}\n"
-            '  cases: {inputs: {x: "f32[n]"}, graph: pt.exp(x), expect: [Exp]}\n',
-            encoding="utf-8",
-        )
+        path = mine(tmp_path, ("Exp(x)", body))
         x = pt.fvector("x")
         assert operators(export_graph([x], [pt.exp(x)], mappings=[path])) == ["Exp"]
 
 
 def test_a_pattern_that_gives_no_tensor(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(
-        "- pattern: Mine\n  summary: A pattern.\n  match: Exp(x)\n  onnx: rank(x)\n"
-        '  cases: {inputs: {x: "f32[n]"}, graph: pt.exp(x), expect: [Exp]}\n',
-        encoding="utf-8",
-    )
+    path = mine(tmp_path, ("Exp(x)", "rank(x)"))
     x = pt.fvector("x")
     with pytest.raises(RowError, match=r"mine.yaml:4: .*can't take the place of a node"):
         export_graph([x], [pt.exp(x)], mappings=[path])
 
 
 def test_patterns_that_feed_each_other_come_to_an_end(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(
-        "".join(
-            f"- pattern: {name}\n  summary: A pattern.\n  match: {one}(x)\n  onnx: {other}(x)\n"
-            f'  cases: {{inputs: {{x: "f32[n]"}}, graph: pt.exp(x), expect: [Exp]}}\n'
-            for name, one, other in (("To", "Ceil", "Floor"), ("Fro", "Floor", "Ceil"))
-        ),
-        encoding="utf-8",
-    )
+    path = mine(tmp_path, ("Ceil(x)", "Floor(x)"), ("Floor(x)", "Ceil(x)"))
     x = pt.fvector("x")
     (found,) = operators(export_graph([x], [pt.ceil(x)], mappings=[path]))
     assert found in ("Ceil", "Floor")
@@ -338,12 +334,7 @@ def test_a_pattern_of_the_package_that_fails_stops_no_export(
 
 def test_an_attempt_that_comes_to_nothing_leaves_nothing(tmp_path: Path) -> None:
     """A node that was made for a pattern that then had no effect is no equal of a later one."""
-    path = tmp_path / "mine.yaml"
-    path.write_text(
-        "- pattern: Mine\n  summary: A pattern.\n  match: Exp(x)\n  onnx: Unsqueeze(Sin(x), [0])\n"
-        '  cases: {inputs: {x: "f32[n]"}, graph: pt.exp(x), expect: [Exp]}\n',
-        encoding="utf-8",
-    )
+    path = mine(tmp_path, ("Exp(x)", "Unsqueeze(Sin(x), [0])"))
     x = pt.fvector("x")
     model = export_graph([x], [pt.exp(x), pt.sin(x)], mappings=[path])
     assert operators(model) == ["Exp", "Sin"]
@@ -352,12 +343,7 @@ def test_an_attempt_that_comes_to_nothing_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_infinity_is_a_number_in_a_pattern(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(
-        "- pattern: Mine\n  summary: A pattern.\n  match: Min(x, inf)\n  onnx: x\n"
-        '  cases: {inputs: {x: "f32[n]"}, graph: "pt.minimum(x, inf)", expect: []}\n',
-        encoding="utf-8",
-    )
+    path = mine(tmp_path, ("Min(x, inf)", "x"))
     x = pt.fvector("x")
     unbounded, bounded = (pt.minimum(x, np.float32(number)) for number in (np.inf, 2))
     assert operators(export_graph([x], [pt.exp(unbounded)], mappings=[path])) == ["Exp"]

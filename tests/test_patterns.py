@@ -115,6 +115,28 @@ def test_explain_names_the_pattern() -> None:
     assert node.case.endswith(" Clip")
 
 
+def test_explain_still_names_the_op_that_took_up_others() -> None:
+    x = pt.tensor("x", dtype="float32", shape=(None, 4))
+    once = export_graph([x], [pt.clip(x, -1, 6)])
+    twice = export_graph([x], [pt.minimum(pt.clip(x, -1, 6), 5)])
+    (first,), (both,) = explain(once), explain(twice)
+    assert first.operator == both.operator == "Clip"
+    assert both.op == first.op == "pytensor.scalar.basic:Clip"
+    assert "patterns.yaml:" in both.case
+
+
+@needs_conv2d
+def test_explain_calls_a_convolution_with_its_bias_a_convolution() -> None:
+    from pytensor.tensor.conv import conv2d
+
+    x = pt.tensor("x", dtype="float32", shape=(1, 1, 8, 8))
+    w, b = pytensor.shared(numbers(3, 1, 2, 2), name="w"), pytensor.shared(numbers(3), name="b")
+    (node,) = explain(export_graph([x], [conv2d(x, w) + b.dimshuffle("x", 0, "x", "x")]))
+    assert node.op.endswith(":AbstractConv2d")
+    assert node.row.startswith("conv.yaml:")
+    assert node.case.endswith(" BiasOfConv")
+
+
 def test_strict_follows_pytensor_for_nan_too() -> None:
     x = pt.tensor("x", dtype="float32", shape=(1, 1, 2, 2))
     y = pt.maximum(

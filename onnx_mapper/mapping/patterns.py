@@ -130,11 +130,9 @@ class _Search:
         names: dict[str, Any] = {name: None for form in row.match for name in names_of(form)}
         names |= dict(found.names)
         names |= {"out": last, "opset": self._builder.opset}
-        told = self._replay.source_of(last)
-        source = Source(told.op, told.row, ", ".join(filter(None, (told.case, row.title))))
         before = self._replay.mark()
         try:
-            with self._builder.sourced(source):
+            with self._builder.sourced(_story(self._replay.source_of(last.name), row)):
                 new = _meaning(row, Scope(names, self._table.language, self._builder))
         except RowError as error:
             if not (row.shipped and self._may_fail):
@@ -147,10 +145,28 @@ class _Search:
         new = self._replay.now(new)  # an equal node may be there, and have become something else
         if not is_exact or new.name == last.name or not _is_alike(new, last):
             return False
+        self._tell_sources(added, found, row)
         self._replay.follow_with(added, made_room + 1)
         self._replay.replace(last, new)
         self._replay.forget_reads(found.inner)
         return True
+
+    def _tell_sources(self, added: Iterable[NodeProto], found: Found, row: Row) -> None:
+        """Say that a node of an operator that the pattern found was made for what the found one was.
+
+        A convolution that takes up a bias stays the convolution's; other nodes are told of what the last
+        node was made for.
+        """
+        first = {self._replay.operator_of(name): name for name in sorted(found.inner, reverse=True)}
+        for node in added:
+            if node.op_type in first:
+                told = self._replay.source_of(first[node.op_type])
+                self._replay.tell_source(node, _story(told, row))
+
+
+def _story(told: Source, row: Row) -> Source:
+    """Return what a node was made for, with the pattern that made it."""
+    return Source(told.op, told.row, ", ".join(filter(None, (told.case, row.title))))
 
 
 def _meaning(row: Row, scope: Scope) -> Value | None:

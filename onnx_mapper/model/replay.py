@@ -155,9 +155,20 @@ class Replay:
             return None
         return Maker(row, tuple(self.now(item) for item in inputs))
 
-    def source_of(self, value: Value) -> Source:
+    def operator_of(self, name: str) -> str:
+        """Return the operator that gave a tensor; empty for what no node gave."""
+        return self._list.makers[name][0].op_type if name in self._list.makers else ""
+
+    def source_of(self, name: str) -> Source:
         """Return what the node was made for that gave a tensor."""
-        return self._list.sources.get(value.name, Source())
+        return self._list.sources.get(name, Source())
+
+    def tell_source(self, node: NodeProto, source: Source) -> None:
+        """Write on a node that it was made for something else."""
+        del node.metadata_props[:]
+        node.doc_string = ""
+        self._list.sources.update((name, source) for name in node.output)
+        self._list.annotate(node, source)
 
     def readers_of(self, name: str) -> Sequence[tuple[str, str]]:
         """Return the operators that read a tensor, each with the name of what it gives."""

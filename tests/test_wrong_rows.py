@@ -639,6 +639,32 @@ WRONG: dict[str, tuple[str, int, str]] = {
         5,
         "onnx: Swish has no attribute 'gamma_' here, which formulas read;",
     ),
+    "unread numbers": (
+        """\
+  onnx: Mul(x, beta)
+
+- define: bent(x)
+  summary: A line that is bent.
+  numbers:
+    over: [1.5, 2.5]
+    under: [1.0]
+  onnx: polynomial(x, over)
+""",
+        11,
+        "numbers/under: no formula reads 'under': drop it, or use it in `onnx`",
+    ),
+    "numbers in an argument's place": (
+        """\
+  onnx: Mul(x, beta)
+
+- define: bent(x)
+  summary: A line that is bent.
+  numbers: {x: [1.5, 2.5]}
+  onnx: Mul(x, 2)
+""",
+        9,
+        "numbers/x: 'x' is an argument already: name the numbers otherwise",
+    ),
     "two meanings": (
         """\
   onnx: Mul(x, beta)

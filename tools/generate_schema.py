@@ -226,6 +226,17 @@ def schema() -> dict[str, Any]:
         "properties": {
             "define": {"type": "string", "description": "The function's name: `log1p(x)`."},
             "summary": row_properties["summary"],
+            "numbers": {
+                "type": "object",
+                "description": "Tables of numbers, such as coefficients, by the names that `onnx` reads.",
+                "propertyNames": {"pattern": r"^[a-z][a-z0-9_]*$"},
+                "additionalProperties": {
+                    "type": "array",
+                    "items": {"type": "number"},
+                    "minItems": 1,
+                },
+                "minProperties": 1,
+            },
             "onnx": {"$ref": "#/definitions/body"},
             "equivalent": {"$ref": "#/definitions/equivalent"},
         },

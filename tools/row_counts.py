@@ -35,7 +35,8 @@ def formulas(table: Table) -> Iterator[Formula]:
     for definition in table.language.definitions.values():
         for statement in definition.body:
             for formula in statement.formulas:
-                found[*_spot(formula), formula.text] = formula
+                if not formula.place.path.startswith("numbers/"):
+                    found[*_spot(formula), formula.text] = formula
     yield from found.values()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -172,10 +172,11 @@ class _Reader:
         if not match:
             raise RowError(self.place("define"), "a definition is named like `log1p(x)`")
         parameters = tuple(p.strip() for p in match.group(2).split(",") if p.strip())
+        body = self.body(entry["onnx"], "onnx")
         return Definition(
             match.group(1),
             parameters,
-            self.body(entry["onnx"], "onnx"),
+            (*_tables(entry.get("numbers", {}), parameters, body, self.place), *body),
             entry["summary"],
             self.place(),
             dict(entry),
@@ -429,6 +430,23 @@ class _FamilyReader(_Reader):
         line = self.document.line((*self.root, *below))
         path = "/".join(map(str, below)) if keys else ""
         return Place(self.document.file, line, path)
+
+
+def _tables(
+    numbers: Mapping[str, Any],
+    parameters: tuple[str, ...],
+    body: tuple[Statement, ...],
+    place: Callable[..., Place],
+) -> Iterator[Statement]:
+    """Read the tables of numbers that a definition's body calls by their names."""
+    read = {name for statement in body for f in statement.formulas for name in f.names}
+    for name, values in numbers.items():
+        where = place("numbers", name)
+        if name in parameters:
+            raise RowError(where, f"{name!r} is an argument already: name the numbers otherwise")
+        if name not in read:
+            raise RowError(where, f"no formula reads {name!r}: drop it, or use it in `onnx`")
+        yield Statement((name,), parse_formula(_as_text(values), where))
 
 
 def _as_text(source: Any) -> str:

@@ -198,6 +198,8 @@ def _single_keys(source: Data) -> Iterator[Lie]:
 
 
 def _body_edits(source: Data) -> Iterator[Lie]:
+    for name, values in source.get("numbers", {}).items():
+        yield from _formula_edits(("numbers", name), values)
     body = source.get("onnx")
     if isinstance(body, list):
         for position, written in enumerate(body):

@@ -464,6 +464,12 @@ def made_by(x: Any, operator: Operator, *attributes: Text) -> Vector | None:
 
 
 @_call(by="model")
+def never_negative(x: Tensor) -> bool:
+    """Whether it is clear from how a tensor is made that its numbers are no less than 0, or NaN."""
+    raise NotImplementedError
+
+
+@_call(by="model")
 def frozen(x: Tensor) -> Value:
     """The tensor x, with which nodes are computed at export also where it is a shared variable's."""
     raise NotImplementedError

@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from onnx import NodeProto
-
 from onnx_mapper.language.tensors import StaticShape, TensorType, Value
 from onnx_mapper.language.values import DTYPES, StaticError, Vector, describe
 from onnx_mapper.model.kernels import KernelTable
 from onnx_mapper.model.operators import formal, given_attributes, opsets_of, schema_of
-
-Makers = Mapping[str, tuple[NodeProto, tuple[Value | None, ...]]]
+from onnx_mapper.model.signs import Makers, has_no_sign
 
 
 class Model(Protocol):
@@ -85,6 +82,10 @@ class Questions:
             return None
         given = given_attributes(node)
         return Vector([*inputs, *(given.get(name) for name in attributes)])
+
+    def never_negative(self, x: Value) -> bool:
+        """Tell whether all of a tensor's numbers are surely without a sign, or NaN."""
+        return has_no_sign(x, self._model.makers)
 
     def frozen(self, x: Value) -> Value:
         """Return the tensor, as one that is no parameter."""

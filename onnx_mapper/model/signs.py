@@ -1,0 +1,66 @@
+"""Which tensors hold no negative number, as the nodes tell that made them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from onnx import NodeProto
+
+from onnx_mapper.language.tensors import Value
+
+Makers = Mapping[str, tuple[NodeProto, tuple[Value | None, ...]]]
+
+MOST_NODES = 100
+"""How many nodes are looked at before nothing is said of a tensor."""
+
+_WITHOUT_SIGN = frozenset({"Abs", "Exp", "Sigmoid", "Softmax", "Softplus"})
+"""What these operators give has no sign, not even that of -0, which a division would turn into -inf."""
+
+_ALL_INPUTS = frozenset({"Add", "Concat", "Div", "Max", "Min", "Mul", "Sum"})
+_FIRST_INPUT = frozenset(
+    {"Expand", "Gather", "Identity", "Pow", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin"}
+    | {"ReduceProd", "ReduceSum", "Reshape", "Slice", "Split", "Sqrt", "Squeeze", "Transpose"}
+    | {"Unsqueeze"}
+)
+
+
+def has_no_sign(x: Value, makers: Makers) -> bool:
+    """Tell whether every number of a tensor is surely NaN or one without a sign.
+
+    Args:
+        x: The tensor.
+        makers: The node that made each tensor, and its inputs.
+
+    Returns:
+        False also where it isn't clear.
+    """
+    pending, seen = [x], {x.name}
+    while pending:
+        if len(seen) > MOST_NODES:
+            return False
+        value = pending.pop()
+        if value.known is not None and value.foldable:
+            if not bool((np.isnan(value.known) | ~np.signbit(value.known)).all()):
+                return False
+            continue
+        node, inputs = makers.get(value.name, (None, ()))
+        follows = None if node is None else _what_decides(node.op_type, inputs)
+        if follows is None or None in follows:
+            return False
+        pending += [part for part in follows if part is not None and part.name not in seen]
+        seen.update(part.name for part in follows if part is not None)
+    return True
+
+
+def _what_decides(operator: str, inputs: Sequence[Value | None]) -> Sequence[Value | None] | None:
+    """Return the inputs that must be without a sign for a result without one; None for others."""
+    if operator in _WITHOUT_SIGN:
+        return ()
+    if operator == "Mul" and inputs[0] is not None and inputs[0] == inputs[1]:
+        return ()  # a square
+    if operator in _ALL_INPUTS:
+        return inputs
+    if operator in _FIRST_INPUT:
+        return inputs[:1]
+    return inputs[1:] if operator == "Where" else None

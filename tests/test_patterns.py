@@ -370,12 +370,3 @@ def test_infinity_is_a_number_in_a_pattern(tmp_path: Path) -> None:
     unbounded, bounded = (pt.minimum(x, np.float32(number)) for number in (np.inf, 2))
     assert operators(export_graph([x], [pt.exp(unbounded)], mappings=[path])) == ["Exp"]
     assert operators(export_graph([x], [bounded], mappings=[path])) == ["Min"]
-
-
-def test_what_may_trade_places_is_no_affair_of_a_users_file(tmp_path: Path) -> None:
-    """It would reach the package's own patterns: k - conv would be taken for conv - k."""
-    path = tmp_path / "mine.yaml"
-    path.write_text("- defaults: What they share.\n  commutative: [Sub]\n", encoding="utf-8")
-    x = pt.fvector("x")
-    with pytest.raises(RowError, match=r"mine\.yaml:2: commutative: .*a fact of an operator"):
-        export_graph([x], [pt.exp(x)], mappings=[path])

@@ -280,12 +280,6 @@ def schema() -> dict[str, Any]:
                 "description": "What they have in common.",
             },
             "every_case": {"$ref": "#/definitions/everyCase"},
-            "commutative": {
-                "type": "array",
-                "items": {"enum": sorted(all_operators())},
-                "uniqueItems": True,
-                "description": "Operators whose two inputs may trade places where patterns look.",
-            },
             "tolerances": {
                 "type": "object",
                 "propertyNames": NAME,

@@ -113,6 +113,9 @@ class Graph(Protocol):
     def row_of(self, value: Value) -> Maker | None:
         """Return the PyTensor class whose row gave a tensor, and what the row was given."""
 
+    def is_read_once(self, value: Value) -> bool:
+        """Tell whether one node alone reads a tensor, and nothing else does."""
+
     def is_commutative(self, operator: str) -> bool:
         """Tell whether the order of an operator's two inputs has no meaning."""
 
@@ -234,19 +237,21 @@ def takes_leaves(part: Made) -> bool:
 def _find_leaves(
     part: Made, value: Value, maker: Maker, graph: Graph, found: Found
 ) -> Iterator[Found]:
+    """Find the leaves of a tree, from left to right; what others read too is a leaf."""
     leaves: list[Value] = []
-    pending: list[tuple[Value, Maker]] = [(value, maker)]
+    present = [v for v in maker.inputs if v is not None]
+    found = _read(found, present, value.name)
+    pending = present[::-1]
     while pending:
-        reader, made = pending.pop()
-        present = [v for v in made.inputs if v is not None]
-        found = _read(found, present, reader.name)
-        for input_ in present:
-            deeper = graph.node_of(input_)
-            if deeper is not None and deeper.operator == part.operator and not deeper.attributes:
-                pending.append((input_, deeper))
-                found = replace(found, inner=found.inner | {input_.name})
-            else:
-                leaves.append(input_)
+        input_ = pending.pop()
+        deeper = graph.node_of(input_) if graph.is_read_once(input_) else None
+        if deeper is None or deeper.operator != part.operator or deeper.attributes:
+            leaves.append(input_)
+            continue
+        present = [v for v in deeper.inputs if v is not None]
+        found = _read(found, present, input_.name)
+        found = replace(found, inner=found.inner | {input_.name})
+        pending += present[::-1]
     named = found.with_name(part.inputs[-1].name, as_static(leaves))  # type: ignore[union-attr]
     if named is not None:
         yield named

@@ -16,6 +16,7 @@ from onnx_mapper.language.scope import Scope, run_body
 from onnx_mapper.language.tensors import Value, dimensions
 from onnx_mapper.language.values import describe
 from onnx_mapper.model.builder import GraphBuilder
+from onnx_mapper.model.operators import COMMUTATIVE
 from onnx_mapper.model.replay import Replay
 from onnx_mapper.rows.model import Row
 from onnx_mapper.rows.table import Table
@@ -97,9 +98,13 @@ class _Search:
         """Return the class whose row gave a tensor; see `language.match.Graph`."""
         return self._replay.row_of(value)
 
+    def is_read_once(self, value: Value) -> bool:
+        """Tell whether one node alone reads a tensor; see `language.match.Graph`."""
+        return len(self._replay.readers_of(value.name)) == 1
+
     def is_commutative(self, operator: str) -> bool:
         """Tell whether the order of an operator's two inputs has no meaning."""
-        return operator in self._table.commutative
+        return operator in COMMUTATIVE
 
     def meet(self, node: NodeProto, made_room: int) -> None:
         """Keep a node, or let a pattern take its place and that of nodes before it."""

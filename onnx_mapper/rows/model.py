@@ -243,12 +243,10 @@ class MappingFile:
     Attributes:
         rows: Its rows, patterns among them.
         definitions: The functions that it defines.
-        commutative: Operators whose two inputs may trade places where patterns look for them.
     """
 
     rows: tuple[Row, ...]
     definitions: tuple[Definition, ...]
-    commutative: frozenset[str] = frozenset()
 
 
 def formulas_of(row: Row) -> Iterator[Formula]:

@@ -53,12 +53,6 @@ def read_mapping_file(path: Path, shipped: bool = False) -> MappingFile:
     with told_with_folder(None if shipped else path):
         document = strict_yaml.read(path)
         file = read_document(document, shipped and is_validated(path))
-        if file.commutative and not shipped:
-            raise RowError(
-                Place(document.file, document.line((0, "commutative")), "commutative"),
-                "whether inputs may trade places is a fact of an operator, which the package's "
-                "patterns.yaml lists: drop this",
-            )
     rows = (replace(row, shipped=shipped, file=path) for row in file.rows)
     return replace(file, rows=tuple(rows))
 
@@ -92,7 +86,7 @@ def read_document(document: Document, validated: bool = False) -> MappingFile:
             reader.check_every_case(entry.get("every_case", {}), entry.get("cases"))
             rows.append(reader.row(entry))
     first.check_every_case(defaults.every_case, [case for row in rows for case in row.cases])
-    return MappingFile(tuple(rows), tuple(definitions), defaults.commutative)
+    return MappingFile(tuple(rows), tuple(definitions))
 
 
 @dataclass(frozen=True)
@@ -103,13 +97,11 @@ class _Defaults:
         tolerances: Tolerances of cases, by the names that cases call them.
         ignored: Attributes without effect, which rows need not tell of.
         every_case: Keys of cases that don't say otherwise.
-        commutative: Operators whose two inputs may trade places where patterns look for them.
     """
 
     tolerances: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[Attribute, ...] = ()
     every_case: Mapping[str, Any] = field(default_factory=dict)
-    commutative: frozenset[str] = frozenset()
 
 
 class _Reader:
@@ -129,7 +121,6 @@ class _Reader:
             entry.get("tolerances", {}),
             ignored,
             entry.get("every_case", {}),
-            frozenset(entry.get("commutative", ())),
         )
 
     def place(self, *keys: str | int) -> Place:

@@ -28,14 +28,12 @@ class Table:
         by_class: The rows of each `module:Class`.
         language: Vocabulary and definitions.
         patterns: What several nodes together are, the user's before the package's.
-        commutative: Operators whose two inputs may trade places where patterns look for them.
     """
 
     rows: tuple[Row, ...]
     by_class: dict[str, tuple[Row, ...]]
     language: Language
     patterns: tuple[Row, ...] = ()
-    commutative: frozenset[str] = frozenset()
 
     def rows_for(self, op: Any) -> tuple[Row, ...]:
         """Return the rows of an Op's class, or of the nearest base class that serves it.
@@ -157,11 +155,9 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
     definitions: dict[str, Definition] = {}
     fresh: list[Row] = []
     patterns: list[Row] = []
-    commutative: set[str] = set()
     for files in layers:
         layer: dict[str, tuple[Row, ...]] = {}
         patterns[:0] = [row for file in files for row in file.rows if row.pattern]
-        commutative.update(*(file.commutative for file in files))
         for file in files:
             for definition in file.definitions:
                 if definition.name in vocabulary.CALLS:
@@ -205,7 +201,7 @@ def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:
             check_pattern(row, language, classes)
     used = {id(row) for rows in by_class.values() for row in rows}
     kept = tuple(row for row in fresh if id(row) in used)
-    return Table(kept, by_class, language, tuple(patterns), frozenset(commutative))
+    return Table(kept, by_class, language, tuple(patterns))
 
 
 def _meaning(definition: Definition) -> object:

@@ -12,7 +12,7 @@ import onnx.defs
 
 from onnx_mapper.language.values import DTYPES
 from onnx_mapper.language.vocabulary import CALLS
-from onnx_mapper.model.operators import all_operators, attributes_of
+from onnx_mapper.model.operators import COMMUTATIVE, all_operators, attributes_of
 from onnx_mapper.opsets import DEFAULT_OPSET
 
 _OPERATORS = {
@@ -30,10 +30,6 @@ _OPERATORS = {
     "Atan": "Asinh", "Tan": "Sin", "IsNaN": "IsInf", "IsInf": "IsNaN", "Gather": "GatherElements",
     "Squeeze": "Unsqueeze", "Unsqueeze": "Squeeze",
 }  # fmt: skip
-_COMMUTATIVE = frozenset({
-    "Add", "Mul", "Max", "Min", "And", "Or", "Xor", "Equal", "Sum", "BitwiseAnd", "BitwiseOr",
-    "BitwiseXor",
-})  # fmt: skip
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot,
@@ -151,7 +147,7 @@ def _calls(node: ast.Call, name: str) -> Iterator[ast.expr]:
     if sibling:
         yield ast.Call(ast.Name(sibling, ast.Load()), node.args, node.keywords)
     plain = not any(isinstance(argument, ast.Starred) for argument in node.args)
-    ordered = name not in _COMMUTATIVE and not (declared and declared.commutative)
+    ordered = name not in COMMUTATIVE and not (declared and declared.commutative)
     if ordered and plain:
         for first in range(len(node.args) - 1):
             swapped = list(node.args)

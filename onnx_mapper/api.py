@@ -12,7 +12,7 @@ from onnx import ModelProto
 from onnx_mapper.capture.raw import raw_function
 from onnx_mapper.capture.reading import capture, capture_variables
 from onnx_mapper.checking.verify import compare
-from onnx_mapper.errors import InvalidRequest
+from onnx_mapper.errors import InvalidRequest, Refused
 from onnx_mapper.mapping.build import Built
 from onnx_mapper.mapping.to_model import to_model
 from onnx_mapper.model.file import check_target, save
@@ -119,8 +119,11 @@ def export_graph(
     """
     target = None if path is None else check_target(path)
     asked = options_of(options)
-    captured = capture_variables(inputs, outputs, input_names, output_names)
-    built = to_model(captured, asked)
+    try:
+        built = to_model(capture_variables(inputs, outputs, input_names, output_names), asked)
+    except Refused:  # what needs constants may get them where PyTensor infers sizes
+        captured = capture_variables(inputs, outputs, input_names, output_names, sizes=True)
+        built = to_model(captured, asked)
     function = raw_function(inputs, outputs) if verify else None
     return _delivered(built, target, asked, function)
 

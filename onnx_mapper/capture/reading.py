@@ -63,11 +63,13 @@ def capture_variables(
     outputs: Sequence[Any],
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    sizes: bool = False,
 ) -> Captured:
     """Clone the graph between symbolic variables and clean it with PyTensor's own rewrites.
 
     The rewrites fold constants and keep numerically stable forms; they bring in no fusion, no
-    in-place operations and no BLAS.
+    in-place operations and no BLAS. With `sizes`, PyTensor infers all that it can of sizes; see
+    `rewritten`.
 
     Raises:
         InvalidRequest: When an argument is no variable, an input is missing, or names clash.
@@ -98,7 +100,7 @@ def capture_variables(
         if not isinstance(variable, SharedVariable):
             raise InvalidRequest(f"the graph needs {variable}, which is not among the inputs")
         shared.append(variable)
-    graph = rewritten(FunctionGraph([*inputs, *shared], list(outputs), clone=True))
+    graph = rewritten(FunctionGraph([*inputs, *shared], list(outputs), clone=True), sizes=sizes)
     wanted_in = [variable.name for variable in inputs]
     wanted_out = [variable.name for variable in outputs]
     origins = dict(zip(graph.inputs[len(inputs) :], shared, strict=True))

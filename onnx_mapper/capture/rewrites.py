@@ -10,12 +10,14 @@ from typing import Any
 from pytensor.configdefaults import config
 from pytensor.graph.basic import Constant
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.op import HasInnerGraph
 from pytensor.graph.traversal import graph_inputs
 from pytensor.graph.utils import InconsistencyError
 
 _LOGGER = logging.getLogger(__name__)
 
-CLEAN_REWRITES = ("canonicalize", "stabilize", "ShapeOpt", "lower_xtensor")
+CLEAN_REWRITES = ("canonicalize", "stabilize", "lower_xtensor")
+INFERS_SIZES = "ShapeOpt"
 
 
 def cleaned(graph: Any) -> FunctionGraph:
@@ -39,23 +41,31 @@ def constant_excess(x: Any, n: Any) -> int | None:
     number = x.shape[0] if x.type.ndim else x
     difference = number - n
     leaves = [leaf for leaf in graph_inputs([difference]) if not isinstance(leaf, Constant)]
-    result = rewritten(FunctionGraph(leaves, [difference], clone=True)).outputs[0]
+    result = rewritten(FunctionGraph(leaves, [difference], clone=True), sizes=True).outputs[0]
     return int(result.data) if isinstance(result, Constant) else None
 
 
-def rewritten(graph: FunctionGraph, exclude: Sequence[str] = ()) -> FunctionGraph:
+def rewritten(
+    graph: FunctionGraph, exclude: Sequence[str] = (), sizes: bool = False
+) -> FunctionGraph:
     """Apply the cleaning rewrites to a graph, and return it.
+
+    PyTensor infers how sizes depend on each other only where there are loops, which it cuts to what
+    is read of them: that takes most of the time, and `model.sizes` does it while nodes are made.
 
     Args:
         graph: The graph; it is changed.
         exclude: Tags of rewrites to leave out.
+        sizes: Whether sizes are inferred in any case.
     """
     from pytensor.compile.mode import optdb
     from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 
     # To ask for a name creates it, and then nothing can be registered under it any more, as
     # `import pytensor.xtensor` does.
-    include = [name for name in CLEAN_REWRITES if name in optdb]
+    sizes = sizes or any(isinstance(node.op, HasInnerGraph) for node in graph.apply_nodes)
+    wanted = (*CLEAN_REWRITES, INFERS_SIZES) if sizes else CLEAN_REWRITES
+    include = [name for name in wanted if name in optdb]
     with config.change_flags(traceback__limit=0):  # of where each new variable was made
         for rewriter in optdb.query(RewriteDatabaseQuery(include=include, exclude=list(exclude))):
             with _without_what_fails(rewriter):

@@ -16,7 +16,7 @@ from onnx_mapper.language.scope import Scope, run_body
 from onnx_mapper.language.tensors import Value, dimensions
 from onnx_mapper.language.values import describe
 from onnx_mapper.model.builder import GraphBuilder
-from onnx_mapper.model.operators import COMMUTATIVE
+from onnx_mapper.model.operator_facts import facts_of
 from onnx_mapper.model.replay import Replay
 from onnx_mapper.rows.model import Row
 from onnx_mapper.rows.table import Table
@@ -104,7 +104,7 @@ class _Search:
 
     def is_commutative(self, operator: str) -> bool:
         """Tell whether the order of an operator's two inputs has no meaning."""
-        return operator in COMMUTATIVE
+        return facts_of(operator).commutative
 
     def meet(self, node: NodeProto, made_room: int) -> None:
         """Keep a node, or let a pattern take its place and that of nodes before it."""

@@ -21,9 +21,9 @@ from onnx_mapper.model.node_list import Body, Narrowed, NodeList
 from onnx_mapper.model.operators import attribute_value, dtype_of_code, schema_of
 from onnx_mapper.model.prune import assembled, read_by
 from onnx_mapper.model.questions import Questions
-from onnx_mapper.model.signs import Makers
 from onnx_mapper.model.replay import Replay
 from onnx_mapper.model.running_dtypes import is_narrower, running_dtype
+from onnx_mapper.model.signs import Makers
 from onnx_mapper.model.sizes import first_with_these_sizes, merged_shapes
 
 # Three operators that every row may need without asking for them: see tests/test_invariants.py.

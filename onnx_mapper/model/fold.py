@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TypeProto, helper
@@ -11,6 +13,9 @@ from onnx_mapper.language.tensors import Array
 from onnx_mapper.model.session import open_session
 
 LARGEST_FOLDED_BYTES = 1 << 20
+
+SESSIONS_KEPT = 256
+"""How many sessions wait for a node like one that was computed, with other numbers or sizes."""
 
 
 def worth_folding(types: Mapping[str, TypeProto], inputs: Mapping[str, Array]) -> bool:
@@ -58,20 +63,38 @@ def compute_node(
     Returns:
         The outputs, in order; None where ONNX Runtime fails, as it then would in the model.
     """
-    single = ModelProto()
-    single.CopyFrom(model)
-    single.graph.name = "folded"
-    single.graph.node.append(node)
-    for name, array in inputs.items():
-        single.graph.input.append(
-            helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
-            )
-        )
-    single.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in node.output)
+    if "" in node.output:
+        return None
+    told = {name: f"input_{position}" for position, name in enumerate(inputs)}
+    alike = NodeProto(op_type=node.op_type, attribute=node.attribute)
+    alike.input.extend(told.get(name, "") for name in node.input)
+    alike.output.extend(f"output_{position}" for position, _ in enumerate(node.output))
+    kinds = tuple((array.dtype.name, array.ndim) for array in inputs.values())
     try:
-        session = open_session(single, optimize=False)
-        results: list[Array] = session.run(None, dict(inputs))
+        session = _session_of(
+            alike.SerializeToString(deterministic=True),
+            kinds,
+            model.SerializeToString(deterministic=True),
+        )
+        results: list[Array] = session.run(
+            None, {told[name]: array for name, array in inputs.items()}
+        )
     except Exception:  # it may stand where it never runs
         return None
     return [np.asarray(result) for result in results]
+
+
+@lru_cache(SESSIONS_KEPT)
+def _session_of(node: bytes, kinds: tuple[tuple[str, int], ...], model: bytes) -> Any:
+    """Return a session of one node, for inputs of these dtypes and ranks."""
+    single = ModelProto.FromString(model)
+    single.graph.name = "folded"
+    single.graph.node.append(NodeProto.FromString(node))
+    for position, (dtype, rank) in enumerate(kinds):
+        code = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        single.graph.input.append(
+            helper.make_tensor_value_info(f"input_{position}", code, [None] * rank)
+        )
+    names = single.graph.node[0].output
+    single.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    return open_session(single, optimize=False, keeps_memory=False)

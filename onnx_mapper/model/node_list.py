@@ -18,7 +18,8 @@ from onnx_mapper.language.values import StaticError
 from onnx_mapper.model.constants import Constants
 from onnx_mapper.model.fold import compute_node, empty_results, worth_folding
 from onnx_mapper.model.names import Names
-from onnx_mapper.model.operators import COMMUTATIVE, is_deterministic, schema_of
+from onnx_mapper.model.operator_facts import facts_of
+from onnx_mapper.model.operators import is_deterministic, schema_of
 from onnx_mapper.model.prune import captured, subgraphs
 from onnx_mapper.model.sizes import LARGEST_KNOWN, Sizes
 
@@ -261,7 +262,7 @@ class NodeList:
 
 def key_of(node: NodeProto, outputs: int) -> bytes:
     """Return what equal nodes have in common: operator, inputs, attributes, number of outputs."""
-    inputs = sorted(node.input) if node.op_type in COMMUTATIVE else node.input
+    inputs = sorted(node.input) if facts_of(node.op_type).commutative else node.input
     bare = NodeProto(op_type=node.op_type, input=inputs, attribute=node.attribute)
     told: bytes = bare.SerializeToString(deterministic=True)
     return told + bytes([outputs])

@@ -20,12 +20,6 @@ from onnx_mapper.opsets import OPSETS
 NEVER_NEGATIVE = frozenset({"batch_dims"})
 """Attributes that shape inference trusts not to be negative."""
 
-COMMUTATIVE = frozenset({
-    "Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Equal", "Max", "Min", "Mul", "Or", "Sum",
-    "Xor",
-})  # fmt: skip
-"""Operators whose inputs may trade places."""
-
 NAN_ATTRIBUTES = frozenset({"value_float", "value_floats"})
 """Attributes that are numbers of a tensor."""
 

@@ -13,7 +13,10 @@ FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
 def open_session(
-    model: ModelProto | bytes, optimize: bool = True, weights: Weights | None = None
+    model: ModelProto | bytes,
+    optimize: bool = True,
+    weights: Weights | None = None,
+    keeps_memory: bool = True,
 ) -> Any:
     """Return an `onnxruntime.InferenceSession` of a model.
 
@@ -21,6 +24,7 @@ def open_session(
         model: The model, or its bytes.
         optimize: Whether ONNX Runtime may rewrite the graph.
         weights: Those that the model refers to.
+        keeps_memory: Whether the session may keep what it took for one run, for the next.
 
     Raises:
         onnxruntime.capi.onnxruntime_pybind11_state.Fail: When ONNX Runtime can't load it.
@@ -31,6 +35,9 @@ def open_session(
     options.log_severity_level = SILENT
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
+    if not keeps_memory:
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if weights is not None and weights.arrays:

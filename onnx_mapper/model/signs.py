@@ -8,21 +8,12 @@ import numpy as np
 from onnx import NodeProto
 
 from onnx_mapper.language.tensors import Value
+from onnx_mapper.model.operator_facts import facts_of
 
 Makers = Mapping[str, tuple[NodeProto, tuple[Value | None, ...]]]
 
 MOST_NODES = 100
 """How many nodes are looked at before nothing is said of a tensor."""
-
-_WITHOUT_SIGN = frozenset({"Abs", "Exp", "Sigmoid", "Softmax", "Softplus"})
-"""What these operators give has no sign, not even that of -0, which a division would turn into -inf."""
-
-_ALL_INPUTS = frozenset({"Add", "Concat", "Div", "Max", "Min", "Mul", "Sum"})
-_FIRST_INPUT = frozenset(
-    {"Expand", "Gather", "Identity", "Pow", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin"}
-    | {"ReduceProd", "ReduceSum", "Reshape", "Slice", "Split", "Sqrt", "Squeeze", "Transpose"}
-    | {"Unsqueeze"}
-)
 
 
 def has_no_sign(x: Value, makers: Makers) -> bool:
@@ -55,12 +46,11 @@ def has_no_sign(x: Value, makers: Makers) -> bool:
 
 def _what_decides(operator: str, inputs: Sequence[Value | None]) -> Sequence[Value | None] | None:
     """Return the inputs that must be without a sign for a result without one; None for others."""
-    if operator in _WITHOUT_SIGN:
+    sign = facts_of(operator).sign
+    if sign == "never":
         return ()
-    if operator == "Mul" and inputs[0] is not None and inputs[0] == inputs[1]:
-        return ()  # a square
-    if operator in _ALL_INPUTS:
-        return inputs
-    if operator in _FIRST_INPUT:
+    if sign == "first":
         return inputs[:1]
-    return inputs[1:] if operator == "Where" else None
+    if sign == "later":
+        return inputs[1:]
+    return inputs if sign == "inputs" else None

@@ -12,7 +12,8 @@ import onnx.defs
 
 from onnx_mapper.language.values import DTYPES
 from onnx_mapper.language.vocabulary import CALLS
-from onnx_mapper.model.operators import COMMUTATIVE, all_operators, attributes_of
+from onnx_mapper.model.operator_facts import facts_of
+from onnx_mapper.model.operators import all_operators, attributes_of
 from onnx_mapper.opsets import DEFAULT_OPSET
 
 _OPERATORS = {
@@ -147,7 +148,7 @@ def _calls(node: ast.Call, name: str) -> Iterator[ast.expr]:
     if sibling:
         yield ast.Call(ast.Name(sibling, ast.Load()), node.args, node.keywords)
     plain = not any(isinstance(argument, ast.Starred) for argument in node.args)
-    ordered = name not in COMMUTATIVE and not (declared and declared.commutative)
+    ordered = not facts_of(name).commutative and not (declared and declared.commutative)
     if ordered and plain:
         for first in range(len(node.args) - 1):
             swapped = list(node.args)

@@ -85,11 +85,12 @@ quick: $(call stamp,$(LINE))
 
 # PyTensor 2.36.2 is the last with conv2d, in which most of these networks are written. With torch in the environment
 # (.venv/pytensor-2.36.2/bin/pip install torch onnxscript) both of its exporters are compared with.
-bench: $(call stamp,2.36.2)
+bench: $(call stamp,2.36.2) $(call stamp,$(NEWEST))
 	@mkdir -p output
 	$(call flags,2.36.2) $(call bin,2.36.2)/python benchmarks/run.py --json output/bench.json $(BENCH)
 	$(call flags,2.36.2) $(call bin,2.36.2)/python benchmarks/export_scaling.py
 	$(call flags,2.36.2) $(call bin,2.36.2)/python benchmarks/large_weights.py
+	$(call flags,$(NEWEST)) $(call bin,$(NEWEST))/python benchmarks/densities.py --json output/densities.json
 
 lint: $(call stamp,2.36.2)
 	$(call bin,2.36.2)/ruff format --check .

@@ -38,7 +38,7 @@ EXCUSED_NAMES = {
 """Where a name of ONNX or PyTensor may be spelled in Python, and why."""
 
 LAYERS = (
-    ("errors", "version", "opsets", "options", "text_table", "user_code"),
+    ("errors", "version", "opsets", "options", "progress", "text_table", "user_code"),
     ("language",),
     ("model",),
     ("capture",),
@@ -49,12 +49,7 @@ LAYERS = (
     ("conformance.graphs",),
     ("conformance.cases",),
     ("conformance.run",),
-    (
-        "conformance.subject",
-        "conformance.reproduction",
-        "conformance.progress",
-        "conformance.select",
-    ),
+    ("conformance.subject", "conformance.reproduction", "conformance.select"),
     ("conformance.mutants",),
     ("conformance.runner",),
     ("",),  # the public names

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from onnx_mapper.conformance.mutants.runs import SURVIVED, WRONG, Verdicts, mutant_jobs, run_mutants
-from onnx_mapper.conformance.progress import Progress
 from onnx_mapper.conformance.reproduction import versions
 from onnx_mapper.conformance.run.items import Item
 from onnx_mapper.conformance.run.oracle import PASSED
@@ -17,6 +16,7 @@ from onnx_mapper.conformance.runner import RowResult, run_rows
 from onnx_mapper.conformance.select import selector
 from onnx_mapper.conformance.subject import Subject, find_subject
 from onnx_mapper.model.file import check_target
+from onnx_mapper.progress import Progress
 from onnx_mapper.rows.fit import why_inactive
 from onnx_mapper.user_code import add_import_option, import_ops
 

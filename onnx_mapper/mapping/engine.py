@@ -43,6 +43,7 @@ from onnx_mapper.mapping.verbs import (
     rewrite_inputs,
     run_row_body,
 )
+from onnx_mapper.progress import progress_if_long
 from onnx_mapper.rows.model import Row
 from onnx_mapper.rows.op_classes import class_path
 from onnx_mapper.rows.table import Table
@@ -121,8 +122,11 @@ class Engine:
             known: The tensors of its inputs and parameters.
         """
         values = dict(known)
-        for node in captured.applies():
-            self._map(node, values, 0)
+        nodes = captured.applies()
+        with progress_if_long(len(nodes)) as progress:
+            for node in nodes:
+                progress.step(type(node.op).__name__)
+                self._map(node, values, 0)
         outputs = () if self._refusals else captured.outputs
         results = tuple(self.read(output.variable, values) for output in outputs)
         return Mapped(

@@ -18,6 +18,7 @@ from onnx_mapper.language.values import describe
 from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.operator_facts import facts_of
 from onnx_mapper.model.replay import Replay
+from onnx_mapper.progress import progress_if_long
 from onnx_mapper.rows.model import Row
 from onnx_mapper.rows.table import Table
 
@@ -67,8 +68,10 @@ def rewrite(
             if not (strict and row.deviations):
                 patterns.setdefault(operator, []).append(row)
     search = _Search(builder, table, replay, patterns, may_fail)
-    for node, made_room in replay:
-        search.meet(node, made_room)
+    with progress_if_long(len(replay)) as progress:
+        for node, made_room in replay:
+            progress.step("patterns")
+            search.meet(node, made_room)
     return Rewritten(replay, search.used)
 
 

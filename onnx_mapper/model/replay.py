@@ -44,6 +44,10 @@ class Replay:
         body.nodes = []
         body.outputs_by_node = {}
 
+    def __len__(self) -> int:
+        """Return how many nodes are to come, without those that will be added on the way."""
+        return len(self._pending)
+
     def __iter__(self) -> Iterator[tuple[NodeProto, int]]:
         """Iterate over the nodes, with the names that their inputs have by now.
 

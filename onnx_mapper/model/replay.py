@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto
@@ -35,6 +36,7 @@ class Replay:
         self._list = nodes
         self._opset = opset
         self._replaced: dict[str, Value] = {}
+        self._makers: dict[str, Maker] = {}
         given = [value.name for value in results]
         body = nodes.bodies[-1]
         nodes_needed = needed(body.nodes, given)
@@ -144,13 +146,21 @@ class Replay:
         node, inputs = self._list.makers.get(value.name, (None, ()))
         if node is None:
             return None
+        known = self._makers.get(value.name)
+        if known is None or known.inputs is not inputs:
+            known = self._makers[value.name] = Maker(node.op_type, inputs, self._told(node))
+        return known
+
+    def _told(self, node: NodeProto) -> Mapping[str, Any]:
+        """Return the attributes of a node that are not as by default."""
+        if not node.attribute:
+            return {}
         defaults = default_attributes(node.op_type, self._opset)
-        told = {
+        return {
             name: item
             for name, item in given_attributes(node).items()
             if name not in defaults or defaults[name] != item
         }
-        return Maker(node.op_type, inputs, told)
 
     def row_of(self, value: Value) -> Maker | None:
         """Return the class whose row gave a tensor, and the tensors that the row was given."""

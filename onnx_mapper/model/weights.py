@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, StringStringEntryProto, TensorProto, helper
-from onnx.numpy_helper import from_array, to_array
+from onnx.numpy_helper import to_array
 
 from onnx_mapper.language.tensors import Array
 
@@ -39,9 +39,14 @@ class Weights:
 
 
 def put_in(model: ModelProto, arrays: Mapping[str, Array]) -> None:
-    """Put weights into a model."""
+    """Put weights into a model, each copied once."""
     for name, array in arrays.items():
-        model.graph.initializer.append(from_array(array, name))
+        tensor = model.graph.initializer.add(
+            name=name,
+            dims=array.shape,
+            data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
+        )
+        tensor.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def refer_to(model: ModelProto, arrays: Mapping[str, Array]) -> None:

@@ -91,6 +91,8 @@ bench: $(call stamp,2.36.2) $(call stamp,$(NEWEST))
 	$(call flags,2.36.2) $(call bin,2.36.2)/python benchmarks/export_scaling.py
 	$(call flags,2.36.2) $(call bin,2.36.2)/python benchmarks/large_weights.py
 	$(call flags,$(NEWEST)) $(call bin,$(NEWEST))/python benchmarks/densities.py --json output/densities.json
+	$(call bin,2.36.2)/python benchmarks/pictures.py output/pictures --networks output/bench.json \
+	  --densities output/densities.json
 
 lint: $(call stamp,2.36.2)
 	$(call bin,2.36.2)/ruff format --check .

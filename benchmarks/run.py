@@ -251,6 +251,12 @@ def main(arguments: list[str]) -> int:
             continue
         print(f"{name} …", flush=True)
         found.append(measure(name, asked.rounds, asked.threads))
+        if (
+            asked.json
+        ):  # what was measured stays where a later network fails, or nobody waits for it
+            told = {"versions": versions(), "threads": asked.threads, "rounds": asked.rounds}
+            data = {**told, "networks": [asdict(one) for one in found]}
+            Path(asked.json).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     for title, part, digits in (
         ("Export, s", "seconds", 2),
         ("Nodes in the file", "nodes", 0),
@@ -262,11 +268,7 @@ def main(arguments: list[str]) -> int:
     for one in found:
         for note in one.notes:
             print(f"{one.name}: {note}")
-    told = {"versions": versions(), "threads": asked.threads, "rounds": asked.rounds}
     print("\n" + ", ".join(f"{k} {v}" for k, v in {**versions(), "threads": asked.threads}.items()))
-    if asked.json:
-        data = {**told, "networks": [asdict(one) for one in found]}
-        Path(asked.json).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

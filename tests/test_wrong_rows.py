@@ -639,6 +639,16 @@ WRONG: dict[str, tuple[str, int, str]] = {
         5,
         "onnx: Swish has no attribute 'gamma_' here, which formulas read;",
     ),
+    "more outputs than the attribute says": (
+        """\
+  attributes: {beta: {ignore: it does not matter here}}
+  onnx:
+    - parts = Split(x, axis=0, num_outputs=2, outputs=3)
+    - parts[0]
+""",
+        7,
+        "onnx/0: Split gives 2 outputs by its num_outputs, and 3 are asked for",
+    ),
     "unread numbers": (
         """\
   onnx: Mul(x, beta)

@@ -13,7 +13,6 @@ from onnx.defs import OpSchema
 
 from onnx_mapper.language.nodes import Source
 from onnx_mapper.language.tensors import Array, StaticShape, TensorType, Value
-from onnx_mapper.language.values import StaticError
 from onnx_mapper.model.binding import bind_inputs
 from onnx_mapper.model.constants import Constants
 from onnx_mapper.model.kernels import KernelTable, kernel_table
@@ -31,7 +30,6 @@ from onnx_mapper.model.sizes import first_with_these_sizes, merged_shapes
 CAST = "Cast"
 SHAPE = "Shape"
 IDENTITY = "Identity"
-COUNT = "num_outputs"
 
 
 @dataclass(frozen=True)
@@ -213,10 +211,6 @@ class GraphBuilder:
             for key, item in attributes.items()
             if item is not None
         }
-        if given.get(COUNT, outputs) != outputs:  # shape inference ends the process over it
-            raise StaticError(
-                f"{op_type} gives {given[COUNT]} outputs by its {COUNT}, and {outputs} are asked for"
-            )
         if op_type == CAST and isinstance(inputs[0], Value):
             return (self.cast(inputs[0], dtype_of_code(given["to"])),)
         if op_type == SHAPE and isinstance(inputs[0], Value) and inputs[0].shape is not None:

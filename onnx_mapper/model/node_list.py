@@ -24,6 +24,7 @@ from onnx_mapper.model.prune import captured, subgraphs
 from onnx_mapper.model.sizes import LARGEST_KNOWN, Sizes
 
 SOURCE_KEY = "onnx_mapper"
+COUNT = "num_outputs"
 NODE_METADATA_SINCE_IR = 10
 
 
@@ -114,6 +115,9 @@ class NodeList:
         Raises:
             StaticError: When ONNX doesn't take these inputs.
         """
+        if attributes.get(COUNT, outputs) != outputs:  # shape inference ends the process over it
+            told = f"{attributes[COUNT]} outputs by its {COUNT}, and {outputs} are asked for"
+            raise StaticError(f"{op_type} gives {told}")
         schema = schema_of(op_type, self._opset)
         while len(inputs) > schema.min_input and inputs[-1] is None:
             inputs = inputs[:-1]

@@ -374,3 +374,21 @@ def test_infinity_is_a_number_in_a_pattern(tmp_path: Path) -> None:
     unbounded, bounded = (pt.minimum(x, np.float32(number)) for number in (np.inf, 2))
     assert operators(export_graph([x], [pt.exp(unbounded)], mappings=[path])) == ["Exp"]
     assert operators(export_graph([x], [bounded], mappings=[path])) == ["Min"]
+
+
+def test_integers_may_be_negative_whatever_they_are_made_of() -> None:
+    """Sums, products and absolute values of integers wrap around."""
+    x = pt.tensor("x", shape=(None,), dtype="int8")
+    array = np.array([100, 3, -128], dtype="int8")
+    y = abs(abs(x) + abs(x))
+    function = pytensor.function([x], y, mode=RAW)
+    assert_same(run_model(export_graph([x], [y]), array), [function(array)])
+
+
+def test_what_may_trade_places_is_no_affair_of_a_users_file(tmp_path: Path) -> None:
+    """It would reach the package's own patterns: k - conv would be taken for conv - k."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("- defaults: What they share.\n  commutative: [Sub]\n", encoding="utf-8")
+    x = pt.fvector("x")
+    with pytest.raises(RowError, match=r"mine\.yaml:2: .*commutative"):
+        export_graph([x], [pt.exp(x)], mappings=[path])

@@ -663,6 +663,32 @@ WRONG: dict[str, tuple[str, int, str]] = {
         11,
         "numbers/under: no formula reads 'under': drop it, or use it in `onnx`",
     ),
+    "numbers that a statement covers": (
+        """\
+  onnx: Mul(x, beta)
+
+- define: bent(x)
+  summary: A line that is bent.
+  numbers: {terms: [1.5, 2.5]}
+  onnx:
+    - terms = Mul(x, 2)
+    - Add(terms, 1)
+""",
+        9,
+        "numbers/terms: 'terms' means something else here: name the numbers otherwise",
+    ),
+    "numbers called like what is always there": (
+        """\
+  onnx: Mul(x, beta)
+
+- define: bent(x)
+  summary: A line that is bent.
+  numbers: {opset: [1.5, 2.5]}
+  onnx: polynomial(x, opset)
+""",
+        9,
+        "numbers/opset: 'opset' means something else here: name the numbers otherwise",
+    ),
     "numbers in an argument's place": (
         """\
   onnx: Mul(x, beta)

@@ -465,7 +465,7 @@ def made_by(x: Any, operator: Operator, *attributes: Text) -> Vector | None:
 
 @_call(by="model")
 def never_negative(x: Tensor) -> bool:
-    """Whether it is clear from how a tensor is made that its numbers are no less than 0, or NaN."""
+    """Whether it is clear from how floats are made that they are no less than 0, or NaN."""
     raise NotImplementedError
 
 

@@ -24,8 +24,11 @@ def has_no_sign(x: Value, makers: Makers) -> bool:
         makers: The node that made each tensor, and its inputs.
 
     Returns:
-        False also where it isn't clear.
+        False also where it isn't clear, and for integers: their sums, products and even absolute
+        values wrap around.
     """
+    if np.dtype(x.dtype).kind != "f":
+        return False
     pending, seen = [x], {x.name}
     while pending:
         if len(seen) > MOST_NODES:

@@ -14,9 +14,11 @@ from onnx_mapper.language.formula import node_calls, parse_formula, parse_statem
 from onnx_mapper.language.match import parse_match
 from onnx_mapper.language.scope import Definition, Formula, Statement
 from onnx_mapper.language.values import as_static
+from onnx_mapper.language.vocabulary import CONSTANTS
 from onnx_mapper.model.operators import attributes_of
 from onnx_mapper.rows import every_case, strict_yaml
 from onnx_mapper.rows.model import (
+    ALWAYS_IN_SCOPE,
     Attribute,
     HookCall,
     Ignore,
@@ -431,10 +433,13 @@ def _tables(
 ) -> Iterator[Statement]:
     """Read the tables of numbers that a definition's body calls by their names."""
     read = {name for statement in body for f in statement.formulas for name in f.names}
+    assigned = {target for statement in body for target in statement.targets}
     for name, values in numbers.items():
         where = place("numbers", name)
         if name in parameters:
             raise RowError(where, f"{name!r} is an argument already: name the numbers otherwise")
+        if name in assigned or name in CONSTANTS or name in ALWAYS_IN_SCOPE:
+            raise RowError(where, f"{name!r} means something else here: name the numbers otherwise")
         if name not in read:
             raise RowError(where, f"no formula reads {name!r}: drop it, or use it in `onnx`")
         yield Statement((name,), parse_formula(_as_text(values), where))

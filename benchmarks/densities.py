@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
-from onnx import GraphProto
 from pymc_models import MODELS
 from run import interleaved, session, versions
 
 from onnx_mapper import export_graph
+from onnx_mapper.model.prune import nodes_of
 
 CALLS = 200
 
@@ -47,12 +47,6 @@ class Density:
     numba: float
     onnxruntime: float
     spread: float
-
-
-def nodes_of(graph: GraphProto) -> int:
-    """Count a graph's nodes, and those of graphs inside them."""
-    inner = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
-    return len(graph.node) + sum(nodes_of(part) for part in inner)
 
 
 def measure(build: Callable[[], Any], rounds: int) -> Density:
@@ -79,8 +73,8 @@ def measure(build: Callable[[], Any], rounds: int) -> Density:
     found = interleaved(runs, rounds)
     return Density(
         name=build.__name__,
-        plain=nodes_of(plain.graph),
-        nodes=nodes_of(exported.graph),
+        plain=len(list(nodes_of(plain.graph))),
+        nodes=len(list(nodes_of(exported.graph))),
         numba=found["numba"][0] / CALLS * 1e6,
         onnxruntime=found["onnxruntime"][0] / CALLS * 1e6,
         spread=max(spread for _, spread in found.values()),

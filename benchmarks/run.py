@@ -251,9 +251,8 @@ def main(arguments: list[str]) -> int:
             continue
         print(f"{name} …", flush=True)
         found.append(measure(name, asked.rounds, asked.threads))
-        if (
-            asked.json
-        ):  # what was measured stays where a later network fails, or nobody waits for it
+        # What was measured stays where a later network fails, or nobody waits for it.
+        if asked.json:
             told = {"versions": versions(), "threads": asked.threads, "rounds": asked.rounds}
             data = {**told, "networks": [asdict(one) for one in found]}
             Path(asked.json).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

@@ -41,11 +41,7 @@ class Weights:
 def put_in(model: ModelProto, arrays: Mapping[str, Array]) -> None:
     """Put weights into a model, each copied once."""
     for name, array in arrays.items():
-        tensor = model.graph.initializer.add(
-            name=name,
-            dims=array.shape,
-            data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
-        )
+        tensor = _declared(model, name, array)
         tensor.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
@@ -54,14 +50,18 @@ def refer_to(model: ModelProto, arrays: Mapping[str, Array]) -> None:
     for (name, array), offset in zip(
         arrays.items(), offsets_of(list(arrays.values())), strict=True
     ):
-        tensor = model.graph.initializer.add(
-            name=name,
-            dims=array.shape,
-            data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
-            data_location=TensorProto.EXTERNAL,
-        )
+        tensor = _declared(model, name, array)
+        tensor.data_location = TensorProto.EXTERNAL
         for key, value in (("location", ""), ("offset", offset), ("length", array.nbytes)):
             tensor.external_data.add(key=key, value=str(value))
+
+
+def _declared(model: ModelProto, name: str, array: Array) -> TensorProto:
+    """Add an initializer that has no numbers yet, and return it."""
+    tensor: TensorProto = model.graph.initializer.add(
+        name=name, dims=array.shape, data_type=helper.np_dtype_to_tensor_dtype(array.dtype)
+    )
+    return tensor
 
 
 def name_file(model: ModelProto, file: str) -> None:

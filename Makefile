@@ -62,7 +62,7 @@ test: $(HERE:%=test-%)
 	$(missing)
 
 $(LINES:%=test-%): test-%: .venv/pytensor-%/.installed
-	$(call flags,$*) $(call bin,$*)/python -m pytest -n $(JOBS)
+	$(call flags,$*) $(call bin,$*)/python -m pytest -n $(JOBS) --dist worksteal
 
 mutants: $(HERE:%=mutants-%)
 	$(missing)
@@ -81,7 +81,7 @@ $(LINES:%=conformance-%): conformance-%: .venv/pytensor-%/.installed
 
 # Without C: compiling it would take longer than the tests.
 quick: $(call stamp,$(LINE))
-	$(call flags,$(LINE),cxx=) $(call bin,$(LINE))/python -m pytest -n $(JOBS) -m 'not slow'
+	$(call flags,$(LINE),cxx=) $(call bin,$(LINE))/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
 
 # PyTensor 2.36.2 is the last with conv2d, in which most of these networks are written. With torch in the environment
 # (.venv/pytensor-2.36.2/bin/pip install torch onnxscript) both of its exporters are compared with.

@@ -383,6 +383,15 @@ def test_sums_and_products_of_many_terms(combine: Any, count: int) -> None:
         assert_same(run_model(model, array), [expected], 1e-12)
 
 
+@pytest.mark.parametrize("zero", [0.0, np.zeros(1)], ids=["number", "vector"])
+def test_a_known_zero_over_something(zero: Any) -> None:
+    """PyTensor 2's rewriting never ended on it where it inferred no sizes."""
+    x = pt.dvector("x")
+    array = numbers(3, dtype="float64")
+    for model in (export_graph([x], [zero / x]), export(function([x], zero / x))):
+        assert_same(run_model(model, array), [np.zeros(3)], 0.0)
+
+
 def test_ten_thousand_terms() -> None:
     terms = [pt.dvector(f"x{i}") for i in range(10_000)]
     graph = FunctionGraph(terms, [pt.add(*terms)], clone=False)

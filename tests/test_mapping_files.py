@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import row_counts
 
 from onnx_mapper import RowError
 from onnx_mapper.rows.reader import read_mapping_file
@@ -303,3 +304,16 @@ def test_a_file_of_the_users_own_is_always_checked(tmp_path: Path) -> None:
     path.write_text("- op: a.b:C\n  sumary: x\n", encoding="utf-8")
     with pytest.raises(RowError, match="'sumary' is not allowed here"):
         read_mapping_file(path)
+
+
+def test_shipped_rows_stay_readable() -> None:
+    long = [
+        f"{path.name}:{number}"
+        for path in sorted(row_counts.MAPPINGS.glob("*.yaml"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > row_counts.LONGEST_LINE
+    ]
+    assert not long
+    every = list(row_counts.formulas(load_table()))
+    assert not [f.place for f in every if row_counts.has_nested_conditional(f.tree)]
+    assert len([f for f in every if len(f.text) > row_counts.LONG_FORMULA]) < 15

@@ -13,11 +13,16 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.op import HasInnerGraph
 from pytensor.graph.traversal import graph_inputs
 from pytensor.graph.utils import InconsistencyError
+from pytensor.tensor.rewriting import basic
 
 _LOGGER = logging.getLogger(__name__)
 
 CLEAN_REWRITES = ("canonicalize", "stabilize", "lower_xtensor")
 INFERS_SIZES = "ShapeOpt"
+
+# PyTensor 2 makes the zeros that replace 0 / x as large as 0 / x. Where it infers no sizes it asks
+# the quotient itself, which stays for that and is replaced again, without end.
+ENDLESS_WITHOUT_SIZES = ("local_zero_div",) if hasattr(basic, "alloc_like") else ()
 
 
 def cleaned(graph: Any) -> FunctionGraph:
@@ -66,8 +71,9 @@ def rewritten(
     sizes = sizes or any(isinstance(node.op, HasInnerGraph) for node in graph.apply_nodes)
     wanted = (*CLEAN_REWRITES, INFERS_SIZES) if sizes else CLEAN_REWRITES
     include = [name for name in wanted if name in optdb]
+    excluded = [*exclude, *(() if sizes else ENDLESS_WITHOUT_SIZES)]
     with config.change_flags(traceback__limit=0):  # of where each new variable was made
-        for rewriter in optdb.query(RewriteDatabaseQuery(include=include, exclude=list(exclude))):
+        for rewriter in optdb.query(RewriteDatabaseQuery(include=include, exclude=excluded)):
             with _without_what_fails(rewriter):
                 rewriter.rewrite(graph)
     return graph

@@ -19,6 +19,7 @@ from helpers import RAW, assert_same, operators, run_model
 from onnx_mapper import RowError, check, explain, export, export_graph
 from onnx_mapper.cli.main import main
 from onnx_mapper.mapping import to_model
+from onnx_mapper.model.prune import subgraphs
 from onnx_mapper.rows.table import load_table
 
 HAS_CONV2D = importlib.util.find_spec("pytensor.tensor.conv") is not None
@@ -104,6 +105,58 @@ def test_what_a_branch_reads_stays() -> None:
         low = np.maximum(array, -1)
         expected = low * 2 if flag_value else np.minimum(low, 6)
         assert_same(run_model(model, array, np.array(flag_value)), [expected])
+
+
+def inner_operators(model: Any) -> list[str]:
+    """Return the operators of the graphs inside a model's nodes."""
+    return [inner.op_type for node in model.graph.node for g in subgraphs(node) for inner in g.node]
+
+
+def steps_over(x: Any, step: Any, first: Any, **more: Any) -> Any:
+    """Return the states of a scan, as every PyTensor line gives them."""
+    states, _ = pytensor.scan(step, sequences=[x], outputs_info=[first], **more)
+    return states
+
+
+def test_patterns_are_looked_for_in_loops() -> None:
+    x, h = pt.tensor("x", dtype="float32", shape=(None, 2, 4)), pt.matrix("h", dtype="float32")
+    w, b = (pytensor.shared(numbers(*shape), name="w") for shape in ((4, 4), (4,)))
+    states = steps_over(x, lambda x, h: pt.maximum((x + h) @ w + b, 0), h)
+    model = export_graph([x, h], [states])
+    assert {"Gemm", "Relu"} <= set(inner_operators(model))
+    assert {"Gemm", "Relu"}.isdisjoint(
+        inner_operators(export_graph([x, h], [states], optimize=False))
+    )
+    arrays = numbers(5, 2, 4), numbers(2, 4)
+    expected = pytensor.function([x, h], states, mode=RAW)(*arrays)
+    assert_same(run_model(model, *arrays), [expected], 1e-5, 1e-6)
+    told = [entry.case for entry in explain(model) if entry.operator == "Relu"]
+    assert told, "nodes in loops are explained"
+    assert all(case.endswith(" Relu") for case in told)
+
+
+def test_a_loop_does_not_repeat_what_is_computed_once_before_it() -> None:
+    x, h = pt.tensor("x", dtype="float32", shape=(None, 2, 4)), pt.matrix("h", dtype="float32")
+    low = pt.maximum(h, -1)
+    states = steps_over(x, lambda x, h, low: x * h + pt.minimum(low, 6), h, non_sequences=[low])
+    model = export_graph([x, h], [states])
+    assert "Max" in operators(model)
+    assert "Clip" not in inner_operators(model)
+    arrays = numbers(5, 2, 4), numbers(2, 4, scale=5)
+    expected = pytensor.function([x, h], states, mode=RAW)(*arrays)
+    assert_same(run_model(model, *arrays), [expected], 1e-5, 1e-6)
+
+
+def test_patterns_are_looked_for_in_branches() -> None:
+    from pytensor.ifelse import ifelse
+
+    x, flag = pt.vector("x", dtype="float32"), pt.scalar("flag", dtype="bool")
+    ways = pt.minimum(pt.maximum(pt.exp(x), -1), 6), pt.maximum(x, 0)
+    model = export_graph([x, flag], [ifelse(flag, *ways)])
+    assert sorted(inner_operators(model)) == ["Clip", "Exp", "Relu"]
+    array = numbers(5, scale=5)
+    for chosen, expected in ((True, np.clip(np.exp(array), -1, 6)), (False, array.clip(min=0))):
+        assert_same(run_model(model, array, np.array(chosen)), [expected], 1e-6)
 
 
 def test_explain_names_the_pattern() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytensor
@@ -82,6 +84,11 @@ def build(
     equal: Mapping[AxisOfInput, str] = {}
     while True:
         builder = GraphBuilder(options.opset, ir_version_of(options.opset), _names(captured))
+        used: Counter[str] = Counter()
+        if options.optimize:
+            builder.rewrite_body = partial(
+                _rewritten, builder, table, options, patterns_may_fail, used
+            )
         engine = Engine(table, builder, dtypes, options.random, equal_sizes, options.strict)
         entrance = enter(captured, builder, dtypes, options, equal)
         mapped = engine.run(captured, entrance.known)
@@ -92,8 +99,14 @@ def build(
         equal = learned
     if refusals:
         raise Refused(gather_refusals(refusals))
-    if options.optimize:
-        mapped = _rewritten(mapped, builder, table, options.strict, patterns_may_fail)
+    if builder.rewrite_body is not None:
+        now = builder.rewrite_body([x for x in mapped.results if isinstance(x, Value)])
+        mapped = replace(
+            mapped,
+            values={v: now(x) if isinstance(x, Value) else x for v, x in mapped.values.items()},
+            results=tuple(now(x) if isinstance(x, Value) else x for x in mapped.results),
+            rows_used={**mapped.rows_used, **used},
+        )
     outputs = leave(captured, builder, mapped.values, mapped.results, options)
     compromises = builder.compromises
     metadata = {"pytensor": pytensor.__version__, **options.metadata()}
@@ -131,18 +144,17 @@ def build(
 
 
 def _rewritten(
-    mapped: Mapped, builder: GraphBuilder, table: Table, strict: bool, may_fail: bool
-) -> Mapped:
-    """Return what came of a graph after patterns have gone through it."""
-    given = [result for result in mapped.results if isinstance(result, Value)]
-    found = rewrite(builder, table, given, strict, may_fail)
-    now = found.replay.now
-    return replace(
-        mapped,
-        values={v: now(x) if isinstance(x, Value) else x for v, x in mapped.values.items()},
-        results=tuple(now(x) if isinstance(x, Value) else x for x in mapped.results),
-        rows_used={**mapped.rows_used, **found.used},
-    )
+    builder: GraphBuilder,
+    table: Table,
+    options: Options,
+    may_fail: bool,
+    used: Counter[str],
+    results: Sequence[Value],
+) -> Callable[[Value], Value]:
+    """Let patterns go through the nodes that results need; return what tells what tensors became."""
+    found = rewrite(builder, table, results, options.strict, may_fail)
+    used.update(found.used)
+    return found.replay.now
 
 
 def _names(captured: Captured) -> frozenset[str]:

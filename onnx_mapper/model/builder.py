@@ -61,6 +61,10 @@ class GraphBuilder:
         ir_version: The IR version of the model.
         reserved: Names that belong to the user: inputs, outputs, parameters.
         kernels: What the runtime computes that the model is meant for.
+
+    Attributes:
+        rewrite_body: Goes through the nodes of a graph inside a node once they are complete; given what
+            that graph gives, it returns what tells what each tensor has become.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class GraphBuilder:
         self._list = NodeList(self.empty_model(), self.names, self._constants, SHAPE)
         self._questions = Questions(self)
         self._lazy: set[str] = set()
+        self.rewrite_body: Callable[[Sequence[Value]], Callable[[Value], Value]] | None = None
 
     @property
     def source(self) -> Source:
@@ -279,7 +284,7 @@ class GraphBuilder:
                 for hint, t in inputs
             ]
             results: list[Value] = []
-            for value in build(given):
+            for value in self._complete(build(given)):
                 fresh = value.name in body.own_names and value.name not in {r.name for r in results}
                 results.append(value if fresh else self._list.copied(value, IDENTITY, self._source))
         graph = GraphProto(name=self.names.fresh("branch" if lazy else "body"), node=body.nodes)
@@ -291,6 +296,13 @@ class GraphBuilder:
         if lazy:
             self._lazy.add(graph.name)
         return graph
+
+    def _complete(self, results: Sequence[Value]) -> Sequence[Value]:
+        """Return what the results of a graph inside a node are, after all of its nodes are there."""
+        if self.rewrite_body is None or self._list.doubtful:
+            return results
+        now = self.rewrite_body(results)
+        return [now(result) for result in results]
 
     def with_shape(self, value: Value, shape: StaticShape | None) -> Value:
         """Return the tensor with what PyTensor knows of its shape added to what ONNX knows."""

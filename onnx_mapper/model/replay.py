@@ -142,7 +142,12 @@ class Replay:
                     gone.append(value.name)
 
     def maker_of(self, value: Value) -> Maker | None:
-        """Return the node that gave a tensor, with its attributes that are not as by default."""
+        """Return the node that gave a tensor, with its attributes that are not as by default.
+
+        None for nodes of a graph around this one: they run once, and this one perhaps many times.
+        """
+        if value.name not in self._list.bodies[-1].own_names:
+            return None
         node, inputs = self._list.makers.get(value.name, (None, ()))
         if node is None:
             return None
@@ -165,7 +170,9 @@ class Replay:
     def row_of(self, value: Value) -> Maker | None:
         """Return the class whose row gave a tensor, and the tensors that the row was given."""
         row, inputs = self._list.rows.get(value.name, ("", ()))
-        if not row or not all(isinstance(item, Value) for item in inputs):
+        if not row or value.name not in self._list.bodies[-1].own_names:
+            return None
+        if not all(isinstance(item, Value) for item in inputs):
             return None
         return Maker(row, tuple(self.now(item) for item in inputs))
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from helpers import RAW
+from pytensor.graph.fg import FunctionGraph
 
-from onnx_mapper import InvalidRequest, Mismatch, explain, export, verify
+from onnx_mapper import InvalidRequest, Mismatch, PrecisionWarning, explain, export, verify
 from onnx_mapper.cli.main import main
 from onnx_mapper.errors import CannotWrite
 from onnx_mapper.model import finish
@@ -113,6 +115,37 @@ def test_weights_of_all_dtypes_and_without_numbers(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for found, expected in zip(session.run(None, {"x": np.array(0.5)}), f(0.5), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_large_weights_become_float32_piece_by_piece(order: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    arrays = [np.asarray(random.normal(size=(2_000, 1_000)), order=order) for _ in range(10)]
+    x = pt.dmatrix("x")
+    shared = [pytensor.shared(array, name=f"w{i}", borrow=True) for i, array in enumerate(arrays)]
+    graph = FunctionGraph([x, *shared], [x @ w for w in shared], clone=False)
+    path = tmp_path / "model.onnx"
+    export(graph, path, dtype="float32", external_data=True)
+    tracemalloc.start()
+    export(graph, path, dtype="float32", external_data=True)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < sum(array.nbytes for array in arrays) / 4
+    array = random.normal(size=(1, 2_000)).astype("float32")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for found, weight in zip(session.run(None, {"x": array}), arrays, strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, array @ weight, rtol=1e-3, atol=1e-3)
+
+
+def test_numbers_that_float32_swallows_are_told_wherever_they_are(tmp_path: Path) -> None:
+    array = np.ones((3_000, 1_000))
+    array[2_999, 999], array[0, 0], array[1_500, 7] = 1e-60, 1e-50, -1e300
+    f = pytensor.function([], pytensor.shared(array, name="w").sum(axis=0), mode=RAW)
+    with pytest.warns(PrecisionWarning) as told:
+        export(f, tmp_path / "model.onnx", dtype="float32")
+    text = "\n".join(str(warning.message) for warning in told)
+    assert all(number in text for number in ("1e-60", "1e-50", "-1e+300"))
 
 
 def test_past_what_one_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytensor.graph.basic import Apply
 
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 
 
 @dataclass(frozen=True)

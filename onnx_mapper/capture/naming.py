@@ -9,7 +9,7 @@ import numpy as np
 
 from onnx_mapper.capture.graph import Captured, GraphInput, GraphOutput, Parameter
 from onnx_mapper.errors import InvalidRequest
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 
 
 def chosen(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 
 RTOL = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-9}
 RTOL_NARROWED = 1e-3

@@ -16,7 +16,8 @@ from onnx_mapper.capture.graph import Captured
 from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_of
 from onnx_mapper.checking.explain import explain
 from onnx_mapper.errors import MapperError
-from onnx_mapper.language.tensors import Array, Value
+from onnx_mapper.language.arrays import Array
+from onnx_mapper.language.tensors import Value
 from onnx_mapper.mapping.build import Built, build
 from onnx_mapper.model.metadata import options_of_model
 from onnx_mapper.model.session import open_session

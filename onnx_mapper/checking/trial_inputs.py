@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from onnx_mapper.errors import InvalidRequest
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 
 MOST_SIZES_TRIED = 200
 MOST_SIZES_USED = 3

@@ -19,7 +19,7 @@ from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_o
 from onnx_mapper.checking.first_difference import FirstDifference, first_difference, rebuilt
 from onnx_mapper.checking.trial_inputs import Trial, trials
 from onnx_mapper.errors import InvalidRequest, Mismatch, VerificationWarning
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.mapping.build import Built
 from onnx_mapper.model.file import load, weights_beside
 from onnx_mapper.model.metadata import is_float32, is_narrowed

@@ -13,7 +13,7 @@ import numpy as np
 from onnx_mapper.conformance.run.items import Item
 from onnx_mapper.conformance.run.oracle import Outcome
 from onnx_mapper.errors import from_here
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.version import VERSION
 
 LONGEST_ARRAY = 4000

@@ -172,12 +172,11 @@ def _find(part: Part, value: Value | None, graph: Graph, found: Found) -> Iterat
 
 
 def _holds_only(value: Value, number: float) -> bool:
-    if value.known is None or value.known.size == 0 or value.parameter:
+    known = value.known if value.foldable else None
+    if known is None or known.size == 0:
         return False
-    expected = np.asarray(number).astype(value.known.dtype)
-    return bool(expected == number or value.known.dtype.kind == "f") and bool(
-        np.all(value.known == expected)
-    )
+    expected = np.asarray(number).astype(known.dtype)
+    return bool(expected == number or known.dtype.kind == "f") and bool(np.all(known == expected))
 
 
 def _find_made(part: Made, value: Value, graph: Graph, found: Found) -> Iterator[Found]:

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from onnx_mapper.language.tensors import Array, StaticShape, TensorType, Value
+from onnx_mapper.language.arrays import Array
+from onnx_mapper.language.tensors import StaticShape, TensorType, Value
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from numpy.typing import NDArray
-
+from onnx_mapper.language.arrays import Array, Numbers, read
 from onnx_mapper.language.values import Unknown, Vector
 
 StaticShape = tuple[int | None, ...]
-Array = NDArray[Any]
 
 
 def symbol_of(name: str, axis: int) -> str:
@@ -45,7 +42,7 @@ class Value:
         dtype: NumPy's name of its dtype.
         shape: One entry per axis, None where unknown until the model runs; None as a
             whole when not even the rank is known.
-        known: The numbers, where they are known while exporting.
+        numbers: The numbers, where they are known while exporting.
         parameter: True for the value of a shared variable: it is known, but stays in the
             model under its own name instead of being folded into other constants.
         sizes: For each axis of unknown size, which size that is; None for known ones.
@@ -55,7 +52,7 @@ class Value:
     name: str
     dtype: str
     shape: StaticShape | None
-    known: Array | None = None
+    numbers: Numbers | None = None
     parameter: bool = False
     sizes: tuple[OpenSize | None, ...] = ()
     from_sizes: bool = False
@@ -63,7 +60,12 @@ class Value:
     @property
     def foldable(self) -> bool:
         """Whether nodes that read this tensor may be computed while exporting."""
-        return self.known is not None and not self.parameter
+        return self.numbers is not None and not self.parameter
+
+    @property
+    def known(self) -> Array | None:
+        """The numbers as an array, where they are known; those of a weight may be converted anew."""
+        return None if self.numbers is None else read(self.numbers)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def known(x: Any) -> bool:
     if isinstance(x, Vector):
         return all(known(item) for item in x)
     if isinstance(x, Value):
-        return x.known is not None
+        return x.numbers is not None
     return not isinstance(x, Unknown)
 
 
@@ -78,10 +78,10 @@ def known(x: Any) -> bool:
 def value(x: Any) -> Any:
     """Numbers of a tensor that is known at export, as a number or (nested) vectors."""
     if isinstance(x, Value):
-        if x.known is None:
+        if x.numbers is None:
             raise ValueError(f"{x.name!r} is known only when the model runs; it must be a constant")
-        if x.known.size > LONGEST_VECTOR:
-            raise ValueError(f"{x.name!r} has {x.known.size} numbers, too many for a formula")
+        if x.numbers.size > LONGEST_VECTOR:
+            raise ValueError(f"{x.name!r} has {x.numbers.size} numbers, too many for a formula")
         return as_static(x.known)
     return x
 
@@ -90,8 +90,8 @@ def value(x: Any) -> Any:
 def single(x: Any) -> Any:
     """Number of a tensor that holds just one and is a constant, whatever its rank; None for others."""
     if isinstance(x, Value):
-        alone = x.known is not None and x.foldable and x.known.size == 1
-        return as_static(x.known.reshape(-1)[0]) if alone and x.known is not None else None
+        known = x.known if x.foldable else None
+        return None if known is None or known.size != 1 else as_static(known.reshape(-1)[0])
     return x
 
 
@@ -100,22 +100,25 @@ def uniform(x: Any) -> Any:
     """Number that a constant consists of, once or many times; None for other tensors."""
     if not isinstance(x, Value):
         return x
-    if x.known is None or not x.foldable or x.known.size == 0:
+    known = x.known if x.foldable else None
+    if known is None or known.size == 0:
         return None
-    first = x.known.reshape(-1)[0]
-    return as_static(first) if bool((x.known == first).all()) else None
+    first = known.reshape(-1)[0]
+    return as_static(first) if bool((known == first).all()) else None
 
 
 @_call()
 def is_finite(x: Tensor) -> bool:
     """Whether a tensor is known at export and holds neither infinities nor NaN."""
-    return x.known is not None and bool(np.isfinite(x.known).all())
+    known = x.known
+    return known is not None and bool(np.isfinite(known).all())
 
 
 @_call()
 def holds_zero(x: Tensor) -> bool:
     """Whether a tensor is unknown at export, or holds a 0."""
-    return x.known is None or bool((x.known == 0).any())
+    known = x.known
+    return known is None or bool((known == 0).any())
 
 
 @_call()

@@ -13,9 +13,10 @@ from pytensor.scalar.basic import ScalarType
 from onnx_mapper.capture.graph import Captured, ordered_applies
 from onnx_mapper.capture.rewrites import cleaned
 from onnx_mapper.errors import MapperError, Refusal, RefusedHere, RowError
+from onnx_mapper.language.arrays import Array, read
 from onnx_mapper.language.nodes import Nodes, Source
 from onnx_mapper.language.scope import Lazy, Limit, Scope
-from onnx_mapper.language.tensors import Array, Value
+from onnx_mapper.language.tensors import Value
 from onnx_mapper.language.text import shortened
 from onnx_mapper.language.values import DTYPES, StaticError, Vector, as_static, describe
 from onnx_mapper.mapping.answers import Answers, unfused
@@ -211,7 +212,7 @@ class Engine:
     def _narrowed(self, array: Array) -> Array:
         narrow, swallowed = self.dtypes.narrowed(array, "a constant")
         self._swallowed.update(dict.fromkeys(swallowed))
-        return narrow
+        return read(narrow)
 
     def rows_for(self, op: Any) -> Sequence[Row]:
         """Return the rows that may serve an op."""

@@ -89,11 +89,11 @@ def enter(
             known[parameter.variable] = Generator()
         if parameter.value is None or not is_tensor_type(parameter.variable.type):
             continue
-        array, lost = dtypes.narrowed(parameter.value, parameter.name)
+        numbers, lost = dtypes.narrowed(parameter.value, parameter.name)
         swallowed += lost
-        known[parameter.variable] = builder.parameter(parameter.name, array, parameter.updated)
+        known[parameter.variable] = builder.parameter(parameter.name, numbers, parameter.updated)
         if parameter.updated:
-            ports.append(Port(parameter.name, array.dtype.name, (None,) * array.ndim))
+            ports.append(Port(parameter.name, numbers.dtype.name, (None,) * len(numbers.shape)))
     return Entrance(known, tuple(ports), tuple(refusals), tuple(swallowed))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from pytensor.graph.type import HasDataType, HasShape
 from pytensor.tensor.random.type import RandomType
 
+from onnx_mapper.language.arrays import Array, Converted, Numbers, pieces_of
 from onnx_mapper.language.nodes import Source
-from onnx_mapper.language.tensors import Array, StaticShape, TensorType, Value
+from onnx_mapper.language.tensors import StaticShape, TensorType, Value
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,10 @@ class InnerStep:
     outputs: tuple[Any, ...]
 
 
+MOST_TOLD = 3
+"""Of the numbers of one array that float32 can't hold."""
+
+
 @dataclass(frozen=True)
 class Swallowed:
     """A constant that float32 can't hold: it becomes 0 or infinite.
@@ -126,25 +131,28 @@ class Dtypes:
         sizes = tuple(None if size is None or size < 0 else size for size in shape)
         return TensorType(self.of(variable.type.dtype), sizes)
 
-    def narrowed(self, array: Array, name: str) -> tuple[Array, tuple[Swallowed, ...]]:
+    def narrowed(self, array: Array, name: str) -> tuple[Numbers, tuple[Swallowed, ...]]:
         """Return numbers in the dtype that the model has for theirs, and some that it swallows.
 
         Args:
             array: The numbers.
             name: What holds them, for telling of those that become 0 or infinite.
         """
-        with np.errstate(over="ignore", under="ignore"):
-            narrow = array.astype(self.of(array.dtype.name), copy=False)
-        if narrow.dtype == array.dtype:
-            return narrow, ()
-        lost = ((narrow == 0) & (array != 0)) | (np.isinf(narrow) & np.isfinite(array))
-        limits = np.finfo(narrow.dtype)
+        dtype = np.dtype(self.of(array.dtype.name))
+        if dtype == array.dtype:
+            return array, ()
+        numbers = Converted(array, dtype)
+        lost: list[Any] = []
+        for part, narrow in pieces_of(numbers):
+            gone = ((narrow == 0) & (part != 0)) | (np.isinf(narrow) & np.isfinite(part))
+            lost = sorted({*lost, *np.unique(part[gone])[:MOST_TOLD]})[:MOST_TOLD]
         swallowed = []
-        for number in np.unique(array[lost])[:3]:
-            becomes = float(narrow.dtype.type(0) if abs(number) < 1 else np.inf * number)
+        for number in lost:
+            limits = np.finfo(dtype)
+            becomes = float(dtype.type(0) if abs(number) < 1 else np.inf * number)
             nearest = float(np.copysign(limits.max if becomes else limits.tiny, number))
             swallowed.append(Swallowed(name, float(number), becomes, nearest))
-        return narrow, tuple(swallowed)
+        return numbers, tuple(swallowed)
 
 
 def is_generator(variable: Any) -> bool:

@@ -11,8 +11,9 @@ import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, helper
 from onnx.defs import OpSchema
 
+from onnx_mapper.language.arrays import Array, Numbers
 from onnx_mapper.language.nodes import Source
-from onnx_mapper.language.tensors import Array, StaticShape, TensorType, Value
+from onnx_mapper.language.tensors import StaticShape, TensorType, Value
 from onnx_mapper.model.binding import bind_inputs
 from onnx_mapper.model.constants import Constants
 from onnx_mapper.model.kernels import KernelTable, kernel_table
@@ -22,7 +23,7 @@ from onnx_mapper.model.operators import attribute_value, dtype_of_code, schema_o
 from onnx_mapper.model.prune import assembled, read_by
 from onnx_mapper.model.questions import Questions
 from onnx_mapper.model.replay import Replay
-from onnx_mapper.model.running_dtypes import is_narrower, running_dtype
+from onnx_mapper.model.running_dtypes import asked_dtypes, is_narrower, running_dtype
 from onnx_mapper.model.signs import Makers
 from onnx_mapper.model.sizes import first_with_these_sizes, merged_shapes
 
@@ -79,7 +80,7 @@ class GraphBuilder:
         self.kernels = kernels or kernel_table()
         self.names = Names(reserved)
         self._source = Source()
-        self._parameters: dict[str, Array] = {}
+        self._parameters: dict[str, Numbers] = {}
         self._constants = Constants(self.names.fresh)
         self._list = NodeList(self.empty_model(), self.names, self._constants, SHAPE)
         self._questions = Questions(self)
@@ -164,19 +165,19 @@ class GraphBuilder:
         """Return the tensor of a model input; equal names in `dims` are equal sizes."""
         return self._list.sizes.input(name, dtype, dims)
 
-    def parameter(self, name: str, array: Array, state: bool = False) -> Value:
+    def parameter(self, name: str, numbers: Numbers, state: bool = False) -> Value:
         """Return the tensor of a shared variable, held in the model under its name.
 
         Args:
             name: The initializer's name.
-            array: The shared variable's value.
+            numbers: The shared variable's value.
             state: True when the function updates it: then it may differ from run to run.
         """
-        self._parameters[name] = array
+        self._parameters[name] = numbers
         self._list.weights[name] = name
-        known = None if state else array
-        shape = (None,) * array.ndim if state else array.shape
-        value = Value(name, array.dtype.name, shape, known, parameter=True)
+        known = None if state else numbers
+        shape = (None,) * len(numbers.shape) if state else numbers.shape
+        value = Value(name, numbers.dtype.name, shape, known, parameter=True)
         return self._list.sizes.named(value)
 
     def constant(self, array: Array, hint: str = "constant") -> Value:
@@ -252,13 +253,8 @@ class GraphBuilder:
             for variable, value in bound
         ]
         results = self._list.add(op_type, values, attributes, outputs, self._source)
-        restored = []
-        for position, result in enumerate(results):
-            variable = schema.outputs[min(position, len(schema.outputs) - 1)].type_str
-            asked = variables.get(variable)
-            changed = asked is not None and chosen[variable] == result.dtype != asked
-            restored.append(self.cast(result, asked) if changed and asked else result)
-        return tuple(restored)
+        asked = asked_dtypes(schema, [result.dtype for result in results], variables, chosen)
+        return tuple(self.cast(result, dtype) for result, dtype in zip(results, asked, strict=True))
 
     def subgraph(
         self,
@@ -283,26 +279,19 @@ class GraphBuilder:
                 self._list.sizes.named(Value(self.names.fresh(hint), t.dtype, t.shape))
                 for hint, t in inputs
             ]
+            made = build(given)
+            if self.rewrite_body is not None and not self._list.doubtful:
+                made = list(map(self.rewrite_body(made), made))
             results: list[Value] = []
-            for value in self._complete(build(given)):
+            for value in made:
                 fresh = value.name in body.own_names and value.name not in {r.name for r in results}
                 results.append(value if fresh else self._list.copied(value, IDENTITY, self._source))
         graph = GraphProto(name=self.names.fresh("branch" if lazy else "body"), node=body.nodes)
-        for ports, values in ((graph.input, given), (graph.output, results)):
-            for value in values:
-                ports.add(
-                    name=value.name, type=self._list.sizes.type_proto(replace(value, sizes=()))
-                )
+        graph.input.extend(map(self._list.sizes.port, given))
+        graph.output.extend(map(self._list.sizes.port, results))
         if lazy:
             self._lazy.add(graph.name)
         return graph
-
-    def _complete(self, results: Sequence[Value]) -> Sequence[Value]:
-        """Return what the results of a graph inside a node are, after all of its nodes are there."""
-        if self.rewrite_body is None or self._list.doubtful:
-            return results
-        now = self.rewrite_body(results)
-        return [now(result) for result in results]
 
     def with_shape(self, value: Value, shape: StaticShape | None) -> Value:
         """Return the tensor with what PyTensor knows of its shape added to what ONNX knows."""
@@ -335,7 +324,7 @@ class GraphBuilder:
 
     def graph(
         self, name: str, outputs: Sequence[str], inputs: Sequence[str] = ()
-    ) -> tuple[GraphProto, dict[str, Array]]:
+    ) -> tuple[GraphProto, dict[str, Numbers]]:
         """Return the nodes that the outputs need, under their final names, and the initializers.
 
         Args:
@@ -351,8 +340,8 @@ class GraphBuilder:
         graph.node.extend(kept)
         arrays = {n: array for n, array in self._parameters.items() if n in wanted}
         arrays |= {
-            final(value.name): value.known
+            final(value.name): value.numbers
             for value in self._constants
-            if final(value.name) in wanted and value.known is not None
+            if final(value.name) in wanted and value.numbers is not None
         }
         return graph, arrays

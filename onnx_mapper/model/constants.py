@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from onnx_mapper.language.tensors import Array, Value
+from onnx_mapper.language.arrays import Array
+from onnx_mapper.language.tensors import Value
 from onnx_mapper.language.values import DTYPES, StaticError, describe
 from onnx_mapper.model.operators import plain, refuse_unknown
 

@@ -15,7 +15,7 @@ import onnx
 from onnx import ModelProto
 
 from onnx_mapper.errors import CannotWrite, InvalidRequest
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Numbers
 from onnx_mapper.model.weights import Weights, chunks_of, files_beside, name_file
 
 
@@ -75,7 +75,7 @@ def weights_beside(model: ModelProto, source: ModelProto | str | os.PathLike[str
 
 
 def save(
-    model: ModelProto, path: str | os.PathLike[str], weights: Mapping[str, Array] | None = None
+    model: ModelProto, path: str | os.PathLike[str], weights: Mapping[str, Numbers] | None = None
 ) -> None:
     """Write a model, whole or not at all: an earlier file stays until the new one is complete.
 

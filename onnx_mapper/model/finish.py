@@ -11,7 +11,7 @@ import onnx
 from onnx import ModelProto, TypeProto, ValueInfoProto, helper
 
 from onnx_mapper.errors import InvalidRequest, MapperError
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Numbers
 from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.weights import LARGEST_INLINE_BYTES, Weights, put_in, refer_to
 from onnx_mapper.options import Dimension
@@ -122,7 +122,7 @@ def finish(
     return model, Weights()
 
 
-def _belongs_outside(model: ModelProto, weights: Mapping[str, Array], external_data: str) -> bool:
+def _belongs_outside(model: ModelProto, weights: Mapping[str, Numbers], external_data: str) -> bool:
     """Tell whether weights go to a file beside the model."""
     size = model.ByteSize() + sum(array.nbytes + LARGEST_HEADER_BYTES for array in weights.values())
     if external_data == "never" and size > LARGEST_MODEL_BYTES:
@@ -134,7 +134,7 @@ def _belongs_outside(model: ModelProto, weights: Mapping[str, Array], external_d
     return bool(weights) and (external_data == "always" or size > LARGEST_MODEL_BYTES)
 
 
-def _with_inputs_for(model: ModelProto, weights: Mapping[str, Array]) -> ModelProto:
+def _with_inputs_for(model: ModelProto, weights: Mapping[str, Numbers]) -> ModelProto:
     """Return a model that takes its weights as inputs: all but their numbers can be checked in it."""
     bare = ModelProto()
     bare.CopyFrom(model)
@@ -147,7 +147,7 @@ def _with_inputs_for(model: ModelProto, weights: Mapping[str, Array]) -> ModelPr
     return bare
 
 
-def _share_dimension_names(model: ModelProto, weights: Mapping[str, Array]) -> None:
+def _share_dimension_names(model: ModelProto, weights: Mapping[str, Numbers]) -> None:
     """Give an output's axis the name of the input's axis that it follows, where ONNX knows it."""
     bare = _with_inputs_for(model, weights)
     for output in bare.graph.output:

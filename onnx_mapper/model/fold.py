@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TypeProto, helper
 
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.model.session import open_session
 
 LARGEST_FOLDED_BYTES = 1 << 20

@@ -12,8 +12,9 @@ from onnx.defs import OpSchema
 from onnx.numpy_helper import from_array
 from onnx.shape_inference import infer_node_outputs
 
+from onnx_mapper.language.arrays import Array, read
 from onnx_mapper.language.nodes import Source
-from onnx_mapper.language.tensors import Array, Value
+from onnx_mapper.language.tensors import Value
 from onnx_mapper.language.values import StaticError
 from onnx_mapper.model.constants import Constants
 from onnx_mapper.model.fold import compute_node, empty_results, worth_folding
@@ -156,9 +157,9 @@ class NodeList:
     ) -> dict[str, TypeProto]:
         schema = schema_of(op_type, self._opset)
         data = {
-            name: from_array(value.known, name)
+            name: from_array(read(value.numbers), name)
             for name, value in given.items()
-            if value.known is not None and value.known.size <= LARGEST_KNOWN
+            if value.numbers is not None and value.numbers.size <= LARGEST_KNOWN
         }
         types = {
             name: self._types[name]
@@ -200,7 +201,7 @@ class NodeList:
         """Return what a node of constants gives; None for others, and where it can't be computed."""
         if not all(value.foldable for value in given.values()):
             return None
-        arrays = {name: value.known for name, value in given.items() if value.known is not None}
+        arrays = {name: read(v.numbers) for name, v in given.items() if v.numbers is not None}
         return self.computed(node, arrays) if worth_folding(types, arrays) else None
 
     def computed(self, node: NodeProto, arrays: Mapping[str, Array]) -> tuple[Value, ...] | None:

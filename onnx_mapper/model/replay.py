@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto
 
+from onnx_mapper.language.arrays import read
 from onnx_mapper.language.match import Maker
 from onnx_mapper.language.nodes import Source
 from onnx_mapper.language.tensors import Value
@@ -200,20 +201,21 @@ class Replay:
     ) -> Value | None:
         """Return what a node of constants and weights gives; None where it is not known or too large."""
         given = [value for value in inputs if value is not None]
-        arrays = {value.name: value.known for value in given if value.known is not None}
-        if len(arrays) < len({value.name for value in given}):
+        known = {value.name: value.numbers for value in given if value.numbers is not None}
+        if len(known) < len({value.name for value in given}):
             return None
-        if not arrays or result.shape is None or None in result.shape:
+        if not known or result.shape is None or None in result.shape:
             return None
         sizes = [size for size in result.shape if size is not None]
         size = int(np.prod(sizes, dtype=np.int64)) * np.dtype(result.dtype).itemsize
         alone = all(
             len(self.readers_of(name)) <= 1
-            for name, array in arrays.items()
-            if array.nbytes > LARGEST_COPY_BYTES
+            for name, numbers in known.items()
+            if numbers.nbytes > LARGEST_COPY_BYTES
         )
-        largest = max(array.nbytes for array in arrays.values())
+        largest = max(numbers.nbytes for numbers in known.values())
         if size > max(LARGEST_COPY_BYTES, largest if alone else 0):
             return None
+        arrays = {name: read(numbers) for name, numbers in known.items()}
         computed = self._list.computed(node, arrays)
         return None if computed is None else computed[0]

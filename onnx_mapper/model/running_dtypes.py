@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from onnx.defs import OpSchema
 
 from onnx_mapper.language.values import StaticError
@@ -57,6 +59,28 @@ def running_dtype(
         f"{kernels.name}'s {schema.name} does not compute in {dtype} at opset {opset}, "
         "nor in a dtype that holds it"
     )
+
+
+def asked_dtypes(
+    schema: OpSchema,
+    given: Sequence[str],
+    variables: Mapping[str, str],
+    chosen: Mapping[str, str],
+) -> list[str]:
+    """Return the dtypes that a node's outputs are asked for in.
+
+    Args:
+        schema: The operator's.
+        given: Those in which the node gives them.
+        variables: The dtype of what the node is given, by the operator's type variables.
+        chosen: The dtypes in which it computes.
+    """
+    asked = []
+    for position, dtype in enumerate(given):
+        variable = schema.outputs[min(position, len(schema.outputs) - 1)].type_str
+        changed = variable in variables and chosen[variable] == dtype
+        asked.append(variables[variable] if changed else dtype)
+    return asked
 
 
 def is_narrower(dtype: str, than: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from onnx import ModelProto
 
+from onnx_mapper.language.arrays import read
 from onnx_mapper.model.weights import Weights
 
 SILENT = 4
@@ -42,7 +43,9 @@ def open_session(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if weights is not None and weights.arrays:
         names = list(weights.arrays)
-        given = [onnxruntime.OrtValue.ortvalue_from_numpy(weights.arrays[name]) for name in names]
+        given = [
+            onnxruntime.OrtValue.ortvalue_from_numpy(read(weights.arrays[name])) for name in names
+        ]
         options.add_external_initializers(names, given)
     if weights is not None and weights.folder is not None:
         options.add_session_config_entry(FOLDER_OF_WEIGHTS, str(weights.folder))

@@ -34,8 +34,9 @@ def has_no_sign(x: Value, makers: Makers) -> bool:
         if len(seen) > MOST_NODES:
             return False
         value = pending.pop()
-        if value.known is not None and value.foldable:
-            if not bool((np.isnan(value.known) | ~np.signbit(value.known)).all()):
+        known = value.known if value.foldable else None
+        if known is not None:
+            if not bool((np.isnan(known) | ~np.signbit(known)).all()):
                 return False
             continue
         node, inputs = makers.get(value.name, (None, ()))

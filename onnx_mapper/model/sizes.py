@@ -13,10 +13,11 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TypeProto, helper
+from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto, helper
 from onnx.numpy_helper import from_array
 from onnx.shape_inference import infer_shapes
 
+from onnx_mapper.language.arrays import read
 from onnx_mapper.language.tensors import OpenSize, StaticShape, Value, symbol_of
 from onnx_mapper.language.values import StaticError
 from onnx_mapper.model.operators import dtype_of_code
@@ -81,6 +82,10 @@ class Sizes:
                 for axis, dim in enumerate(tensor.shape.dim)
             ),
         )
+
+    def port(self, value: Value) -> ValueInfoProto:
+        """Return how a graph inside a node declares a tensor as its input or output."""
+        return ValueInfoProto(name=value.name, type=self.type_proto(replace(value, sizes=())))
 
     def symbols(self, value: Value) -> list[int | str | None] | None:
         """Return a tensor's shape with symbols for its unknown sizes."""
@@ -170,8 +175,8 @@ class Sizes:
                 self._include(whole, input_name, input_, None, seen)
             seen.update(node.output)
             whole.graph.node.append(node)
-        elif value.known is not None and value.known.size <= LARGEST_KNOWN:
-            whole.graph.initializer.append(from_array(value.known, name))
+        elif value.numbers is not None and value.numbers.size <= LARGEST_KNOWN:
+            whole.graph.initializer.append(from_array(read(value.numbers), name))
         else:
             whole.graph.input.add(name=name, type=type_proto or self.type_proto(value))
 

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import ModelProto, StringStringEntryProto, TensorProto, helper
 from onnx.numpy_helper import to_array
 
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array, Numbers, pieces_of, read
 
 LARGEST_INLINE_BYTES = 1 << 10
 """Of what is always in the model itself: sizes, axes, scalars."""
@@ -28,24 +28,25 @@ class Weights:
         folder: Where the file lies that holds the others.
     """
 
-    arrays: Mapping[str, Array] = field(default_factory=dict)
+    arrays: Mapping[str, Numbers] = field(default_factory=dict)
     folder: Path | None = None
 
     def array_of(self, tensor: TensorProto) -> Array:
         """Return the numbers of an initializer, wherever they are."""
         if tensor.name in self.arrays:
-            return self.arrays[tensor.name]
+            return read(self.arrays[tensor.name])
         return to_array(tensor, base_dir=str(self.folder or ""))
 
 
-def put_in(model: ModelProto, arrays: Mapping[str, Array]) -> None:
+def put_in(model: ModelProto, arrays: Mapping[str, Numbers]) -> None:
     """Put weights into a model, each copied once."""
-    for name, array in arrays.items():
-        tensor = _declared(model, name, array)
+    for name, numbers in arrays.items():
+        tensor = _declared(model, name, numbers)
+        array = read(numbers)
         tensor.raw_data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def refer_to(model: ModelProto, arrays: Mapping[str, Array]) -> None:
+def refer_to(model: ModelProto, arrays: Mapping[str, Numbers]) -> None:
     """Let a model refer to weights that are in a file whose name is yet to be found."""
     for (name, array), offset in zip(
         arrays.items(), offsets_of(list(arrays.values())), strict=True
@@ -56,7 +57,7 @@ def refer_to(model: ModelProto, arrays: Mapping[str, Array]) -> None:
             tensor.external_data.add(key=key, value=str(value))
 
 
-def _declared(model: ModelProto, name: str, array: Array) -> TensorProto:
+def _declared(model: ModelProto, name: str, array: Numbers) -> TensorProto:
     """Add an initializer that has no numbers yet, and return it."""
     tensor: TensorProto = model.graph.initializer.add(
         name=name, dims=array.shape, data_type=helper.np_dtype_to_tensor_dtype(array.dtype)
@@ -87,7 +88,7 @@ def _locations(model: ModelProto) -> Iterator[StringStringEntryProto]:
             yield from (entry for entry in tensor.external_data if entry.key == "location")
 
 
-def offsets_of(arrays: Sequence[Array]) -> list[int]:
+def offsets_of(arrays: Sequence[Numbers]) -> list[int]:
     """Return where each of some arrays begins in their file.
 
     Example:
@@ -101,11 +102,12 @@ def offsets_of(arrays: Sequence[Array]) -> list[int]:
     return offsets
 
 
-def chunks_of(arrays: Sequence[Array]) -> Iterator[memoryview | bytes]:
-    """Yield the bytes of the file of some arrays, which are not copied."""
+def chunks_of(arrays: Sequence[Numbers]) -> Iterator[memoryview | bytes]:
+    """Yield the bytes of the file of some arrays, of which few are copied at once."""
     end = 0
     for array, offset in zip(arrays, offsets_of(arrays), strict=True):
         yield bytes(offset - end)
-        if array.size:
-            yield np.ascontiguousarray(array).reshape(-1).view("uint8").data
+        for _, part in pieces_of(array):
+            ordered = np.ascontiguousarray(part, part.dtype.newbyteorder("<"))
+            yield ordered.reshape(-1).view("uint8").data
         end = offset + array.nbytes

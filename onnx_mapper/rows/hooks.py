@@ -41,8 +41,9 @@ def flip(kernel: Value, builder: Nodes) -> Value:
     if kernel.shape is None or len(kernel.shape) < 3:
         raise StaticError(f"{describe(kernel)} has no spatial axes to flip")
     axes = tuple(range(2, len(kernel.shape)))
-    if kernel.known is not None:
-        return builder.derived_parameter(kernel, "flip", np.flip(kernel.known, axes))
+    known = kernel.known
+    if known is not None:
+        return builder.derived_parameter(kernel, "flip", np.flip(known, axes))
     return builder.node(
         "Slice",
         [

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 
 LONGEST_PRODUCT = 2600
 EDGE_SETS = 5

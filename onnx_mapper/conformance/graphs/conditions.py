@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnx_mapper.conformance.graphs.language import GraphEvaluator, GraphFormula
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.language.vocabulary import CONSTANTS
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

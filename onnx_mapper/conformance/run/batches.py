@@ -14,8 +14,8 @@ from onnx_mapper.conformance.run.exempt import defined_parts, depends_on_opset, 
 from onnx_mapper.conformance.run.feeds import Feed, feeds_of
 from onnx_mapper.conformance.run.graph_builder import Graph, bare_graph, build_graph
 from onnx_mapper.conformance.run.items import Item
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.language.scope import Language
-from onnx_mapper.language.tensors import Array
 
 KEPT_BATCHES = 60
 

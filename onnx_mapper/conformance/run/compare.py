@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnx_mapper.conformance.cases.model import Tolerance
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 
 DEFAULT_ULPS = 4.0
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from onnx import ModelProto
 
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.model.metadata import noise_of
 from onnx_mapper.rows.model import Row
 

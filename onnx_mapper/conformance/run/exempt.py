@@ -10,8 +10,8 @@ from onnx_mapper.conformance.cases.model import Exempt
 from onnx_mapper.conformance.graphs.conditions import FUNCTIONS, holds_for
 from onnx_mapper.conformance.run.feeds import Feed, sizes_in
 from onnx_mapper.conformance.run.items import Item, names_of
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.language.scope import Language, Scope, truth
-from onnx_mapper.language.tensors import Array
 from onnx_mapper.language.values import as_static
 
 

@@ -12,9 +12,9 @@ from onnx_mapper.conformance.cases.arrays import Source, combined, filled, ordin
 from onnx_mapper.conformance.cases.model import STATIC, Case, InputSpec
 from onnx_mapper.conformance.run.items import Item, names_of
 from onnx_mapper.errors import RowError
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.language.formula import parse_formula
 from onnx_mapper.language.scope import Formula, Language, Limit, Scope
-from onnx_mapper.language.tensors import Array
 from onnx_mapper.language.values import DTYPES, Vector, as_static
 from onnx_mapper.opsets import DEFAULT_OPSET
 

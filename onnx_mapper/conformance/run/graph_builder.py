@@ -28,7 +28,7 @@ from onnx_mapper.conformance.graphs.openness import check_constructor
 from onnx_mapper.conformance.run.feeds import Feed, shape_of, sizes_in
 from onnx_mapper.conformance.run.items import Item, names_of
 from onnx_mapper.errors import RowError
-from onnx_mapper.language.tensors import Array
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.language.vocabulary import CONSTANTS
 from onnx_mapper.mapping.site import is_tensor_type
 from onnx_mapper.rows.fit import installed_class

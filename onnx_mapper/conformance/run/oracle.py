@@ -21,8 +21,8 @@ from onnx_mapper.conformance.run.feeds import Feed
 from onnx_mapper.conformance.run.graph_builder import Graph
 from onnx_mapper.conformance.run.items import Item
 from onnx_mapper.errors import MapperError, Refused, RowError
+from onnx_mapper.language.arrays import Array
 from onnx_mapper.language.scope import Language
-from onnx_mapper.language.tensors import Array
 from onnx_mapper.mapping.build import Built, build
 from onnx_mapper.model.builder import CAST
 from onnx_mapper.model.session import open_session

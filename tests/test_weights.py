@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -233,6 +234,7 @@ def test_a_full_disk_leaves_the_earlier_pair(tmp_path: Path) -> None:
 
 
 WRITER = """
+import os
 import sys
 import numpy as np
 import onnx
@@ -248,12 +250,19 @@ def model_of(fill):
     refer_to(model, {"w": array})
     return model, {"w": array}
 
-fill = float(sys.argv[2])
-print("begin", flush=True)
-while True:
-    fill += 1
-    model, arrays = model_of(fill)
-    save(model, sys.argv[1], arrays)
+def write_on_and_on(fill):
+    while True:
+        fill += 1
+        model, arrays = model_of(fill)
+        save(model, sys.argv[1], arrays)
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        write_on_and_on(float(line))
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("gone", flush=True)
 """
 
 
@@ -265,20 +274,25 @@ def test_the_pair_is_whole_after_each_of_a_hundred_kills(tmp_path: Path) -> None
     random = np.random.default_rng(0)
     zeros = np.zeros((700, 500), dtype="float32")
     last = 0.0
-    for _ in range(100):
-        child = subprocess.Popen(
-            [sys.executable, str(script), str(path), str(last)], stdout=subprocess.PIPE
-        )
-        assert child.stdout is not None
-        child.stdout.readline()
-        time.sleep(float(random.uniform(0, 0.06)))
-        child.kill()
-        child.wait()
-        child.stdout.close()
-        if not path.exists():
-            continue
-        found = run(path, zeros)
-        assert (found == found[0, 0]).all()
-        assert found[0, 0] >= last
-        last = float(found[0, 0])
+    with subprocess.Popen(
+        [sys.executable, str(script), str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        for _ in range(100):
+            server.stdin.write(f"{last}\n")
+            child = int(server.stdout.readline())
+            time.sleep(float(random.uniform(0, 0.06)))
+            os.kill(child, signal.SIGKILL)
+            assert server.stdout.readline() == "gone\n"
+            if not path.exists():
+                continue
+            found = run(path, zeros)
+            assert (found == found[0, 0]).all()
+            assert found[0, 0] >= last
+            last = float(found[0, 0])
     assert last > 10

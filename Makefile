@@ -83,8 +83,8 @@ $(LINES:%=conformance-%): conformance-%: .venv/pytensor-%/.installed
 quick: $(call stamp,$(LINE))
 	$(call flags,$(LINE),cxx=) $(call bin,$(LINE))/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
 
-# PyTensor 2.36.2 is the last with conv2d, in which most of these networks are written. With torch in the environment
-# (.venv/pytensor-2.36.2/bin/pip install torch onnxscript) both of its exporters are compared with.
+# PyTensor 2.36.2 is the last with conv2d, in which most of these networks are written. What is in the environment of
+# torch, onnxscript and jax2onnx (.venv/pytensor-2.36.2/bin/pip install -e '.[exporters]') is compared with.
 bench: $(call stamp,2.36.2) $(call stamp,$(NEWEST))
 	@mkdir -p output
 	$(call flags,2.36.2) $(call bin,2.36.2)/python benchmarks/run.py --json output/bench.json $(BENCH)

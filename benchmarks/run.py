@@ -4,7 +4,7 @@
 
 Beside PyTensor itself (the function in its default mode) and a floor (the finished graph, built and
 serialised by `onnx.helper`), it compares with both exporters of torch where torch is installed, on the same
-networks.
+networks, and with jax2onnx where that is, of what PyTensor's own JAX backend makes of them.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from onnx import ModelProto, helper
 
 from onnx_mapper import export_graph
 from onnx_mapper.capture.reading import capture_variables
+from onnx_mapper.opsets import DEFAULT_OPSET
 
 NEEDS_CONV2D = {"lenet", "vgg11", "resnet18", "resnet50", "resnet152", "mobilenet_v2"}
 
@@ -138,6 +139,10 @@ def measure(name: str, rounds: int, threads: int) -> Measured:
         found.notes.append("torch is not installed")
     else:
         _add_torch(name, network, models, exports, found)
+    if importlib.util.find_spec("jax2onnx") is None:
+        found.notes.append("jax2onnx is not installed")
+    else:
+        _add_jax(network, models, exports, found)
     for which, (median, spread) in interleaved(exports, rounds).items():
         found.seconds[which], found.spread[which] = median, spread
     found.nodes = {which: len(onnx.load_from_string(m).graph.node) for which, m in models.items()}
@@ -208,10 +213,27 @@ def _add_torch(
         exports[which] = partial(export, dynamo)
 
 
+def _add_jax(
+    network: Network,
+    models: dict[str, bytes],
+    exports: dict[str, Callable[[], Any]],
+    found: Measured,
+) -> None:
+    from jax_functions import exported
+
+    which = "JAX, jax2onnx"
+    try:
+        models[which] = exported(network, DEFAULT_OPSET)
+    except Exception as error:  # of whatever PyTensor's JAX backend or jax2onnx lacks
+        found.notes.append(f"{which} fails: {type(error).__name__}: {str(error)[:80]}")
+        return
+    exports[which] = partial(exported, network, DEFAULT_OPSET)
+
+
 def versions() -> dict[str, str]:
     """Return what ran."""
     told = {"python": platform.python_version()}
-    for package in ("pytensor", "onnx", "onnxruntime", "torch", "onnx-mapper"):
+    for package in ("pytensor", "onnx", "onnxruntime", "torch", "jax", "jax2onnx", "onnx-mapper"):
         try:
             told[package] = version(package)
         except PackageNotFoundError:

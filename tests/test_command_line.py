@@ -73,6 +73,9 @@ def test_rows(capsys: pytest.CaptureFixture[str]) -> None:
     exp = next(entry for entry in entries if entry["op"] == "pytensor.scalar.basic:Exp")
     assert exp["active"]
     assert exp["kind"] == "mapped"
+    clip = next(entry for entry in entries if entry["op"] == "pattern Clip")
+    assert clip["row"].startswith("patterns.yaml:")
+    assert clip["kind"] == "pattern"
 
 
 @pytest.mark.parametrize(

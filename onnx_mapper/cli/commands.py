@@ -63,7 +63,7 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
         "--strict", action="store_true", help="fail where what was compared says little"
     )
     add_mappings(parser)
-    parser = _command(commands, "rows", "list the rows, and which are active here", _rows)
+    parser = _command(commands, "rows", "list the rows and patterns, and which are active here", _rows)
     parser.add_argument(
         "--drift",
         action="store_true",
@@ -196,17 +196,30 @@ def _rows(arguments: argparse.Namespace) -> int:
     if arguments.drift:
         return _drift(arguments)
     entries: list[dict[str, Any]] = []
-    for row in load_table(arguments.mappings).rows:
+    loaded = load_table(arguments.mappings)
+    for row in loaded.rows:
         cls = installed_class(row, import_modules=True)
         entries.append(
             {
                 "op": row.ops[0],
-                "row": f"{row.place.file}:{row.place.line}",
+                "row": row.at,
                 "active": cls is not None,
                 "import": None if cls else module_to_import(row),
                 "kind": "refused" if row.refuse else "mapped",
                 "tested": list(releases_like(row.ops[0], cls)) if cls and row.shipped else [],
                 "summary": row.refuse or row.summary,
+            }
+        )
+    for row in loaded.patterns:
+        entries.append(
+            {
+                "op": f"pattern {row.pattern}",
+                "row": row.at,
+                "active": True,
+                "import": None,
+                "kind": "pattern",
+                "tested": [],
+                "summary": row.summary,
             }
         )
     if arguments.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ def progress_if_long(total: int) -> Iterator[Progress]:
 
 
 class Progress:
-    """A bar on standard error, where that is a terminal.
+    """A bar on standard error, where that is a terminal and this is no worker of another process.
 
     Args:
         total: How many steps there are, about.
@@ -35,7 +36,8 @@ class Progress:
         self.total = total
         self.done = 0
         self.shown = False
-        self._next = time.monotonic() + after if sys.stderr.isatty() else float("inf")
+        alone = multiprocessing.parent_process() is None
+        self._next = time.monotonic() + after if alone and sys.stderr.isatty() else float("inf")
 
     def step(self, name: str) -> None:
         """Count one step, and show its name."""

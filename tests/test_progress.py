@@ -57,6 +57,20 @@ def test_elsewhere_nothing_is_written(tmp_path: Path) -> None:
     assert run.stdout == run.stderr == ""
 
 
+def test_workers_show_none(tmp_path: Path) -> None:
+    lines = "".join(f"    {line}\n" for line in EXPORT.strip().splitlines())
+    code = f"""
+import multiprocessing
+def work():
+{lines}
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start()
+process.join()
+assert process.exitcode == 0
+"""
+    assert told_on_a_terminal(code, tmp_path) == ""
+
+
 def test_an_export_that_fails_takes_its_bar_away(tmp_path: Path) -> None:
     code = EXPORT.replace("[y], clone", "[pt.sort(y.astype('complex64'))], clone").replace(
         "export(F", "from onnx_mapper import Refused\ntry:\n    export(F"

@@ -63,7 +63,9 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
         "--strict", action="store_true", help="fail where what was compared says little"
     )
     add_mappings(parser)
-    parser = _command(commands, "rows", "list the rows and patterns, and which are active here", _rows)
+    parser = _command(
+        commands, "rows", "list the rows and patterns, and which are active here", _rows
+    )
     parser.add_argument(
         "--drift",
         action="store_true",

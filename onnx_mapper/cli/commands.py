@@ -212,18 +212,18 @@ def _rows(arguments: argparse.Namespace) -> int:
                 "summary": row.refuse or row.summary,
             }
         )
-    for row in loaded.patterns:
-        entries.append(
-            {
-                "op": f"pattern {row.pattern}",
-                "row": row.at,
-                "active": True,
-                "import": None,
-                "kind": "pattern",
-                "tested": [],
-                "summary": row.summary,
-            }
-        )
+    entries += [
+        {
+            "op": f"pattern {row.pattern}",
+            "row": row.at,
+            "active": True,
+            "import": None,
+            "kind": "pattern",
+            "tested": [],
+            "summary": row.summary,
+        }
+        for row in loaded.patterns
+    ]
     if arguments.json:
         _print_json(entries)
         return 0

@@ -180,8 +180,14 @@ def _holds_only(value: Value, number: float) -> bool:
 
 
 def _find_made(part: Made, value: Value, graph: Graph, found: Found) -> Iterator[Found]:
-    maker = graph.row_of(value) if part.whole_row else graph.node_of(value)
+    maker = _maker_for(part, value, graph)
     if maker is None or maker.operator != part.operator:
+        return
+    orders = [maker.inputs]
+    if not part.whole_row and len(part.inputs) == len(maker.inputs) == 2:
+        orders += [maker.inputs[::-1]] if graph.is_commutative(part.operator) else []
+    orders = [inputs for inputs in orders if _may_fit(part, inputs, graph)]
+    if not orders:
         return
     named: Found | None = found if not part.name else found.with_name(part.name, value)
     for attribute, wanted in part.attributes:
@@ -206,9 +212,27 @@ def _find_made(part: Made, value: Value, graph: Graph, found: Found) -> Iterator
         ways = _find_inputs(part, value, maker.inputs, graph, named)
         yield from (replace(way, inner=named.inner, reads=named.reads) for way in ways)
         return
-    yield from _find_inputs(part, value, maker.inputs, graph, named)
-    if len(part.inputs) == len(maker.inputs) == 2 and graph.is_commutative(part.operator):
-        yield from _find_inputs(part, value, maker.inputs[::-1], graph, named)
+    for inputs in orders:
+        yield from _find_inputs(part, value, inputs, graph, named)
+
+
+def _maker_for(part: Made, value: Value, graph: Graph) -> Maker | None:
+    return graph.row_of(value) if part.whole_row else graph.node_of(value)
+
+
+def _may_fit(part: Made, inputs: Sequence[Value | None], graph: Graph) -> bool:
+    """Tell whether a look at the inputs' own operators leaves a node as what is looked for.
+
+    Most patterns are tried in vain, and this is much quicker than to follow their names.
+    """
+    for wanted, input_ in zip(part.inputs, inputs, strict=False):
+        if isinstance(wanted, Number) and (input_ is None or not input_.foldable):
+            return False
+        if isinstance(wanted, Made):
+            maker = None if input_ is None else _maker_for(wanted, input_, graph)
+            if maker is None or maker.operator != wanted.operator:
+                return False
+    return True
 
 
 def _find_inputs(
@@ -217,15 +241,15 @@ def _find_inputs(
     given = [*inputs, *[None] * (len(part.inputs) - len(inputs))]
     if len(given) != len(part.inputs):
         return
-    ways = [_read(found, given, value.name)]
+    ways = [replace(found, reads=found.reads | _reads(given, value.name))]
     for wanted, input_ in zip(part.inputs, given, strict=True):
         ways = [longer for way in ways for longer in _find(wanted, input_, graph, way)]
     yield from ways
 
 
-def _read(found: Found, inputs: Sequence[Value | None], reader: str) -> Found:
-    reads = {(v.name, reader, slot) for slot, v in enumerate(inputs) if v is not None}
-    return replace(found, reads=found.reads | reads)
+def _reads(inputs: Sequence[Value | None], reader: str) -> set[tuple[str, str, int]]:
+    """Return which inputs a node reads; see `Found.reads`."""
+    return {(v.name, reader, slot) for slot, v in enumerate(inputs) if v is not None}
 
 
 def takes_leaves(part: Made) -> bool:
@@ -238,8 +262,9 @@ def _find_leaves(
 ) -> Iterator[Found]:
     """Find the leaves of a tree, from left to right; what others read too is a leaf."""
     leaves: list[Value] = []
+    inner: set[str] = set()
     present = [v for v in maker.inputs if v is not None]
-    found = _read(found, present, value.name)
+    reads = _reads(present, value.name)
     pending = present[::-1]
     while pending:
         input_ = pending.pop()
@@ -248,9 +273,10 @@ def _find_leaves(
             leaves.append(input_)
             continue
         present = [v for v in deeper.inputs if v is not None]
-        found = _read(found, present, input_.name)
-        found = replace(found, inner=found.inner | {input_.name})
+        reads |= _reads(present, input_.name)
+        inner.add(input_.name)
         pending += present[::-1]
+    found = replace(found, inner=found.inner | inner, reads=found.reads | reads)
     named = found.with_name(part.inputs[-1].name, as_static(leaves))  # type: ignore[union-attr]
     if named is not None:
         yield named

@@ -29,6 +29,14 @@ MOST_IN_A_ROW = 12
 
 
 @dataclass(frozen=True)
+class Sought:
+    """A pattern, and the names in all of its forms."""
+
+    row: Row
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Rewritten:
     """What came of going through a graph with patterns.
 
@@ -62,11 +70,14 @@ def rewrite(
         may_fail: Whether a pattern of the package that fails is left out.
     """
     replay = builder.replay(list(results))
-    patterns: dict[str, list[Row]] = {}
+    patterns: dict[str, list[Sought]] = {}
     for row in table.patterns:
+        sought = Sought(
+            row, tuple(dict.fromkeys(name for form in row.match for name in names_of(form)))
+        )
         for operator in dict.fromkeys(form.operator for form in row.match):
             if not (strict and row.deviations):
-                patterns.setdefault(operator, []).append(row)
+                patterns.setdefault(operator, []).append(sought)
     search = _Search(builder, table, replay, patterns, may_fail)
     with progress_if_long(len(replay)) as progress:
         for node, made_room in replay:
@@ -83,7 +94,7 @@ class _Search:
         builder: GraphBuilder,
         table: Table,
         replay: Replay,
-        patterns: Mapping[str, Sequence[Row]],
+        patterns: Mapping[str, Sequence[Sought]],
         may_fail: bool,
     ) -> None:
         self.used: dict[str, int] = {}
@@ -116,12 +127,15 @@ class _Search:
         if result is None or made_room == MOST_IN_A_ROW or self._replay.now(result) is not result:
             return
         readers = [operator for operator, _ in self._replay.readers_of(result.name)]
-        for row in self._patterns.get(node.op_type, ()):
+        for sought in self._patterns.get(node.op_type, ()):
+            row = sought.row
             for form in row.match:
                 if readers == [node.op_type] and takes_leaves(form):
                     continue  # the tree goes on
                 for found in find(form, result, self):
-                    if self._is_alone(found, result) and self._apply(row, found, result, made_room):
+                    if self._is_alone(found, result) and self._apply(
+                        sought, found, result, made_room
+                    ):
                         self.used[row.title] = self.used.get(row.title, 0) + 1
                         return
 
@@ -134,9 +148,9 @@ class _Search:
                     return False
         return True
 
-    def _apply(self, row: Row, found: Found, last: Value, made_room: int) -> bool:
-        names: dict[str, Any] = {name: None for form in row.match for name in names_of(form)}
-        names |= dict(found.names)
+    def _apply(self, sought: Sought, found: Found, last: Value, made_room: int) -> bool:
+        row = sought.row
+        names: dict[str, Any] = {**dict.fromkeys(sought.names), **found.names}
         names |= {"out": last, "opset": self._builder.opset}
         before = self._replay.mark()
         try:

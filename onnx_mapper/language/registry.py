@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import numpy as np
@@ -106,7 +107,7 @@ class Call:
     sibling: str = ""
     commutative: bool = False
 
-    @property
+    @cached_property
     def counts(self) -> tuple[int, int]:
         """The fewest and the most arguments."""
         fewest = sum(not argument.many for argument in self.arguments)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -231,7 +230,7 @@ def call_definition(definition: Definition, values: Sequence[Any], scope: Scope)
     names = dict(zip(definition.parameters, values, strict=True))
     if "opset" in scope.names:
         names["opset"] = scope.names["opset"]
-    inner = dataclasses.replace(scope, names=names, injected={})
+    inner = Scope(names, scope.language, scope.nodes, scope.graph, limit=scope.limit)
     scope.limit.depth += 1
     try:
         return run_body(definition.body, inner)

@@ -90,6 +90,8 @@ def as_static(value: Any) -> Any:
     """
     if isinstance(value, np.generic):
         return value.item()
+    if value is None or isinstance(value, str | int | float):
+        return value
     if isinstance(value, np.ndarray):
         return as_static(value.tolist())
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):

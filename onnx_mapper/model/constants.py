@@ -34,14 +34,15 @@ class Constants:
     def of(self, array: Array, hint: str = "constant") -> Value:
         """Return a tensor with these numbers; equal constants share one initializer."""
         array = np.asarray(array)
-        if array.dtype.name not in DTYPES:
-            raise StaticError(f"ONNX Runtime has no tensors of dtype {array.dtype.name}")
+        dtype = array.dtype.name
+        if dtype not in DTYPES:
+            raise StaticError(f"ONNX Runtime has no tensors of dtype {dtype}")
         if not array.flags.c_contiguous or array.dtype.byteorder == ">":
             array = array.astype(array.dtype.newbyteorder("="), order="C")
-        key = (array.dtype.name, array.shape, _told_apart_by(array))
+        key = (dtype, array.shape, _told_apart_by(array))
         value = self._values.get(key)
         if value is None:
-            value = Value(self._fresh_name(hint), array.dtype.name, array.shape, array)
+            value = Value(self._fresh_name(hint), dtype, array.shape, array)
             self._values[key] = value
         return value
 

@@ -169,6 +169,7 @@ def plain(number: Any) -> Any:
     return [plain(part) for part in number] if isinstance(number, Vector) else number
 
 
+@cache
 def dtype_of_code(code: int) -> str:
     """Return NumPy's name of an ONNX dtype code.
 

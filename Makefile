@@ -28,6 +28,9 @@ flags = PYTENSOR_FLAGS='base_compiledir=$(CURDIR)/.cache/pytensor-$(1),blas__ldf
 missing = @if [ -n '$(MISSING)' ]; then echo 'Left out, as no Python here runs it: PyTensor $(MISSING).' \
   'Install Python 3.13, or name one: make PYTHON_$(subst .,_,$(firstword $(MISSING)))=/path/to/python ...' >&2; fi
 
+# Who is done takes tests over from the others: the slow ones stand together.
+pytest = -m pytest -n $(JOBS) --dist worksteal
+
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help demo bench test $(LINES:%=test-%) mutants $(LINES:%=mutants-%) conformance $(LINES:%=conformance-%) quick lint \
@@ -62,7 +65,7 @@ test: $(HERE:%=test-%)
 	$(missing)
 
 $(LINES:%=test-%): test-%: .venv/pytensor-%/.installed
-	$(call flags,$*) $(call bin,$*)/python -m pytest -n $(JOBS) --dist worksteal
+	$(call flags,$*) $(call bin,$*)/python $(pytest)
 
 mutants: $(HERE:%=mutants-%)
 	$(missing)
@@ -81,7 +84,7 @@ $(LINES:%=conformance-%): conformance-%: .venv/pytensor-%/.installed
 
 # Without C: compiling it would take longer than the tests.
 quick: $(call stamp,$(LINE))
-	$(call flags,$(LINE),cxx=) $(call bin,$(LINE))/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow'
+	$(call flags,$(LINE),cxx=) $(call bin,$(LINE))/python $(pytest) -m 'not slow'
 
 # PyTensor 2.36.2 is the last with conv2d, in which most of these networks are written. What is in the environment of
 # torch, onnxscript and jax2onnx (.venv/pytensor-2.36.2/bin/pip install -e '.[exporters]') is compared with.

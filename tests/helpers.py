@@ -77,6 +77,11 @@ def _shared_variables(outputs: Sequence[Any]) -> list[Any]:
     return [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
 
 
+def scan(*arguments: Any, **options: Any) -> Any:
+    """Return what a scan gives, without its updates."""
+    return pytensor.scan(*arguments, return_updates=False, **options)
+
+
 def operators(model: ModelProto) -> list[str]:
     """Return the operators of a model, in order."""
     return [node.op_type for node in model.graph.node]

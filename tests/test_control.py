@@ -17,7 +17,7 @@ import onnx
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers import RAW, assert_same, run_model
+from helpers import RAW, assert_same, run_model, scan
 from onnx import GraphProto, ModelProto
 from pytensor.compile.builders import OpFromGraph
 from pytensor.ifelse import ifelse
@@ -26,10 +26,6 @@ from pytensor.scan.utils import until
 from onnx_mapper import PrecisionWarning, Refused, explain, export, export_graph
 
 RNG = np.random.default_rng(20260103)
-
-
-def scan(*arguments: Any, **options: Any) -> Any:
-    return pytensor.scan(*arguments, return_updates=False, **options)
 
 
 def numbers(*shape: int, dtype: str = "float64") -> np.ndarray:

@@ -14,7 +14,7 @@ import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers import RAW, assert_same, operators, run_model
+from helpers import RAW, assert_same, operators, run_model, scan
 
 from onnx_mapper import RowError, check, explain, export, export_graph
 from onnx_mapper.cli.main import main
@@ -112,16 +112,10 @@ def inner_operators(model: Any) -> list[str]:
     return [inner.op_type for node in model.graph.node for g in subgraphs(node) for inner in g.node]
 
 
-def steps_over(x: Any, step: Any, first: Any, **more: Any) -> Any:
-    """Return the states of a scan, as every PyTensor line gives them."""
-    states, _ = pytensor.scan(step, sequences=[x], outputs_info=[first], **more)
-    return states
-
-
 def test_patterns_are_looked_for_in_loops() -> None:
     x, h = pt.tensor("x", dtype="float32", shape=(None, 2, 4)), pt.matrix("h", dtype="float32")
     w, b = (pytensor.shared(numbers(*shape), name="w") for shape in ((4, 4), (4,)))
-    states = steps_over(x, lambda x, h: pt.maximum((x + h) @ w + b, 0), h)
+    states = scan(lambda x, h: pt.maximum((x + h) @ w + b, 0), sequences=[x], outputs_info=[h])
     model = export_graph([x, h], [states])
     assert {"Gemm", "Relu"} <= set(inner_operators(model))
     assert {"Gemm", "Relu"}.isdisjoint(
@@ -138,7 +132,12 @@ def test_patterns_are_looked_for_in_loops() -> None:
 def test_a_loop_does_not_repeat_what_is_computed_once_before_it() -> None:
     x, h = pt.tensor("x", dtype="float32", shape=(None, 2, 4)), pt.matrix("h", dtype="float32")
     low = pt.maximum(h, -1)
-    states = steps_over(x, lambda x, h, low: x * h + pt.minimum(low, 6), h, non_sequences=[low])
+    states = scan(
+        lambda x, h, low: x * h + pt.minimum(low, 6),
+        sequences=[x],
+        outputs_info=[h],
+        non_sequences=[low],
+    )
     model = export_graph([x, h], [states])
     assert "Max" in operators(model)
     assert "Clip" not in inner_operators(model)

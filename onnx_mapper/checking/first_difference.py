@@ -144,7 +144,8 @@ def _inner_difference(
 
 def _array_of(item: Any, built: Built, found: Mapping[str, Array]) -> Array | None:
     if isinstance(item, Value):
-        return found.get(built.final_name(item.name)) if item.known is None else item.known
+        known = item.known
+        return found.get(built.final_name(item.name)) if known is None else known
     return np.asarray(item) if isinstance(item, bool | int | float) else None
 
 

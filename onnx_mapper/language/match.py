@@ -172,7 +172,7 @@ def _find(part: Part, value: Value | None, graph: Graph, found: Found) -> Iterat
 
 
 def _holds_only(value: Value, number: float) -> bool:
-    known = value.known if value.foldable else None
+    known = value.constant
     if known is None or known.size == 0:
         return False
     expected = np.asarray(number).astype(known.dtype)

@@ -67,6 +67,11 @@ class Value:
         """The numbers as an array, where they are known; those of a weight may be converted anew."""
         return None if self.numbers is None else read(self.numbers)
 
+    @property
+    def constant(self) -> Array | None:
+        """The numbers of what nodes may be computed of while exporting; None for all else."""
+        return self.known if self.foldable else None
+
 
 @dataclass(frozen=True)
 class TensorType:

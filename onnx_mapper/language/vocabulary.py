@@ -90,7 +90,7 @@ def value(x: Any) -> Any:
 def single(x: Any) -> Any:
     """Number of a tensor that holds just one and is a constant, whatever its rank; None for others."""
     if isinstance(x, Value):
-        known = x.known if x.foldable else None
+        known = x.constant
         return None if known is None or known.size != 1 else as_static(known.reshape(-1)[0])
     return x
 
@@ -100,7 +100,7 @@ def uniform(x: Any) -> Any:
     """Number that a constant consists of, once or many times; None for other tensors."""
     if not isinstance(x, Value):
         return x
-    known = x.known if x.foldable else None
+    known = x.constant
     if known is None or known.size == 0:
         return None
     first = known.reshape(-1)[0]

@@ -10,7 +10,7 @@ from typing import Any
 from onnx import NodeProto
 
 from onnx_mapper.errors import RowError
-from onnx_mapper.language.match import Found, Maker, find, names_of, takes_leaves
+from onnx_mapper.language.match import Found, Maker, find, takes_leaves
 from onnx_mapper.language.nodes import Source
 from onnx_mapper.language.scope import Scope, run_body
 from onnx_mapper.language.tensors import Value, dimensions
@@ -26,14 +26,6 @@ _LOGGER = logging.getLogger(__name__)
 
 MOST_IN_A_ROW = 12
 """How often what a pattern gives may make room for what another one gives, and so on."""
-
-
-@dataclass(frozen=True)
-class Sought:
-    """A pattern, and the names in all of its forms."""
-
-    row: Row
-    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,14 +62,11 @@ def rewrite(
         may_fail: Whether a pattern of the package that fails is left out.
     """
     replay = builder.replay(list(results))
-    patterns: dict[str, list[Sought]] = {}
+    patterns: dict[str, list[Row]] = {}
     for row in table.patterns:
-        sought = Sought(
-            row, tuple(dict.fromkeys(name for form in row.match for name in names_of(form)))
-        )
         for operator in dict.fromkeys(form.operator for form in row.match):
             if not (strict and row.deviations):
-                patterns.setdefault(operator, []).append(sought)
+                patterns.setdefault(operator, []).append(row)
     search = _Search(builder, table, replay, patterns, may_fail)
     with progress_if_long(len(replay)) as progress:
         for node, made_room in replay:
@@ -94,7 +83,7 @@ class _Search:
         builder: GraphBuilder,
         table: Table,
         replay: Replay,
-        patterns: Mapping[str, Sequence[Sought]],
+        patterns: Mapping[str, Sequence[Row]],
         may_fail: bool,
     ) -> None:
         self.used: dict[str, int] = {}
@@ -127,15 +116,12 @@ class _Search:
         if result is None or made_room == MOST_IN_A_ROW or self._replay.now(result) is not result:
             return
         readers = [operator for operator, _ in self._replay.readers_of(result.name)]
-        for sought in self._patterns.get(node.op_type, ()):
-            row = sought.row
+        for row in self._patterns.get(node.op_type, ()):
             for form in row.match:
                 if readers == [node.op_type] and takes_leaves(form):
                     continue  # the tree goes on
                 for found in find(form, result, self):
-                    if self._is_alone(found, result) and self._apply(
-                        sought, found, result, made_room
-                    ):
+                    if self._is_alone(found, result) and self._apply(row, found, result, made_room):
                         self.used[row.title] = self.used.get(row.title, 0) + 1
                         return
 
@@ -148,9 +134,8 @@ class _Search:
                     return False
         return True
 
-    def _apply(self, sought: Sought, found: Found, last: Value, made_room: int) -> bool:
-        row = sought.row
-        names: dict[str, Any] = {**dict.fromkeys(sought.names), **found.names}
+    def _apply(self, row: Row, found: Found, last: Value, made_room: int) -> bool:
+        names: dict[str, Any] = {**dict.fromkeys(row.match_names), **found.names}
         names |= {"out": last, "opset": self._builder.opset}
         before = self._replay.mark()
         try:

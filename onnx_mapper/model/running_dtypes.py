@@ -74,6 +74,11 @@ def asked_dtypes(
         given: Those in which the node gives them.
         variables: The dtype of what the node is given, by the operator's type variables.
         chosen: The dtypes in which it computes.
+
+    Example:
+        >>> from onnx_mapper.model.operators import schema_of
+        >>> asked_dtypes(schema_of("Conv", 18), ["float32"], {"T": "float16"}, {"T": "float32"})
+        ['float16']
     """
     asked = []
     for position, dtype in enumerate(given):

@@ -34,7 +34,7 @@ def has_no_sign(x: Value, makers: Makers) -> bool:
         if len(seen) > MOST_NODES:
             return False
         value = pending.pop()
-        known = value.known if value.foldable else None
+        known = value.constant
         if known is not None:
             if not bool((np.isnan(known) | ~np.signbit(known)).all()):
                 return False

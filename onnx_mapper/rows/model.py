@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from onnx_mapper.errors import Place
-from onnx_mapper.language.match import Made
+from onnx_mapper.language.match import Made, names_of
 from onnx_mapper.language.scope import Definition, Formula, Statement
 
 ALWAYS_IN_SCOPE = frozenset({"out", "outs", "opset", "random"})
@@ -211,6 +212,11 @@ class Row:
     def title(self) -> str:
         """Place and class, as errors show them: `conv.yaml:2 AbstractConv2d`."""
         return f"{self.place.file}:{self.place.line} {self.name}"
+
+    @cached_property
+    def match_names(self) -> tuple[str, ...]:
+        """The names in all forms of a pattern, in order."""
+        return tuple(dict.fromkeys(name for form in self.match for name in names_of(form)))
 
     @property
     def at(self) -> str:

@@ -33,16 +33,17 @@ pytest = -m pytest -n $(JOBS) --dist worksteal
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test $(LINES:%=test-%) mutants $(LINES:%=mutants-%) conformance $(LINES:%=conformance-%) quick lint \
-  format generated generated-check constraints clean
+.PHONY: help demo bench test $(LINES:%=test-%) $(LINES:%=pytest-%) $(LINES:%=rows-%) mutants $(LINES:%=mutants-%) \
+  conformance $(LINES:%=conformance-%) quick lint format generated generated-check constraints clean
 
 help:
 	@echo 'make demo             train a small CNN on handwritten digits, export it, compare PyTensor and ONNX Runtime'
 	@echo 'make test             the whole test suite, on PyTensor $(LINES)'
-	@echo 'make test-2.36.2      the whole test suite on one of them'
+	@echo 'make test-2.36.2      the whole test suite on one of them: pytest-2.36.2 and rows-2.36.2'
+	@echo 'make rows-2.36.2      every item of every row on one, and lies about rows, each of which must be noticed: about'
+	@echo '                      all rows on $(NEWEST), on the others about those that differ there'
 	@echo 'make quick            the fast tests on one (LINE=3.0.7 for another)'
-	@echo 'make conformance      lie about every row on $(NEWEST), on the others about those that differ there; each lie'
-	@echo '                      must be noticed; writes docs/conformance-*.md, or compares them (CHECK=1)'
+	@echo 'make conformance      the same on all of them, and write docs/conformance-*.md, which make test compares'
 	@echo 'make mutants          lie about every row on all of them'
 	@echo 'make bench            export times, nodes and latency of networks, as ratios (BENCH=resnet50 for some)'
 	@echo 'make lint             ruff and mypy'
@@ -64,23 +65,34 @@ demo: .venv/demo-$(demo)/.installed
 test: $(HERE:%=test-%)
 	$(missing)
 
-$(LINES:%=test-%): test-%: .venv/pytensor-%/.installed
+$(LINES:%=test-%): test-%: pytest-% rows-%
+
+$(LINES:%=pytest-%): pytest-%: .venv/pytensor-%/.installed
 	$(call flags,$*) $(call bin,$*)/python $(pytest)
 
-mutants: $(HERE:%=mutants-%)
-	$(missing)
+# Every item of every row, and lies about the rows: on the newest line about all, on the others about what differs there.
+lies = $(call flags,$(1)) $(call bin,$(1))/python -m onnx_mapper test --mutants --jobs $(JOBS) \
+  $(if $(filter-out $(NEWEST),$(1)),--unlike $(NEWEST)) --json .cache/conformance-$(1).json
+page = $(call flags,$(1)) $(call bin,$(1))/python tools/conformance_page.py $(2) .cache/conformance-$(1).json
 
-$(LINES:%=mutants-%): mutants-%: .venv/pytensor-%/.installed
-	$(call flags,$*) $(call bin,$*)/python -m onnx_mapper test --mutants --jobs $(JOBS)
+$(LINES:%=rows-%): rows-%: .venv/pytensor-%/.installed
+	@mkdir -p .cache
+	$(call lies,$*)
+	$(call page,$*,--check)
 
 conformance: $(HERE:%=conformance-%)
 	$(missing)
 
 $(LINES:%=conformance-%): conformance-%: .venv/pytensor-%/.installed
 	@mkdir -p .cache
-	$(call flags,$*) $(call bin,$*)/python -m onnx_mapper test --mutants --jobs $(JOBS) \
-	  $(if $(filter-out $(NEWEST),$*),--unlike $(NEWEST)) --json .cache/conformance-$*.json
-	$(call flags,$*) $(call bin,$*)/python tools/conformance_page.py $(if $(CHECK),--check) .cache/conformance-$*.json
+	$(call lies,$*)
+	$(call page,$*)
+
+mutants: $(HERE:%=mutants-%)
+	$(missing)
+
+$(LINES:%=mutants-%): mutants-%: .venv/pytensor-%/.installed
+	$(call flags,$*) $(call bin,$*)/python -m onnx_mapper test --mutants --jobs $(JOBS)
 
 # Without C: compiling it would take longer than the tests.
 quick: $(call stamp,$(LINE))

@@ -51,6 +51,21 @@ def test_rows_that_follow_pytensor(tmp_path, capsys):
     assert lines[-1] == "2 rows, 12 items passed, 0 failed in 0 rows"
 
 
+def test_a_row_of_whose_cases_pytensor_builds_none(tmp_path, capsys):
+    """It would pass whatever it says."""
+    row = """
+- op: pytensor.scalar.basic:Invert
+  summary: Bits the other way round.
+  inputs: [x]
+  onnx: Exp(x)
+  cases: {graph: "pt.invert(x.astype('float32'))", opsets: [21]}
+"""
+    (tmp_path / "mine.yaml").write_text(row, encoding="utf-8")
+    assert main(["test", str(tmp_path), "-j0"]) == 1
+    out = capsys.readouterr().out
+    assert "mine.yaml::Invert: PyTensor has none of the graphs of its cases" in out
+
+
 @pytest.mark.parametrize("jobs", ["-j0", "-j2"])
 def test_a_row_that_does_not(jobs, tmp_path, capsys):
     report = tmp_path / "report.json"

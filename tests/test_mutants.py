@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from onnx_mapper.conformance.mutants import runs
 from onnx_mapper.conformance.mutants.formula_mutants import changes
 from onnx_mapper.conformance.mutants.row_mutants import mutants_of
 from onnx_mapper.conformance.mutants.runs import (
@@ -20,6 +21,7 @@ from onnx_mapper.conformance.mutants.runs import (
     run_mutants,
 )
 from onnx_mapper.conformance.run.coverage import mark_of
+from onnx_mapper.conformance.run.oracle import Prepared
 from onnx_mapper.conformance.run.workers import Died, run_jobs
 from onnx_mapper.conformance.runner import run_rows
 from onnx_mapper.conformance.select import selector
@@ -99,7 +101,9 @@ ROWS = """
 """
 
 
-def verdicts(folder: Path, text: str, expression: str = "", workers: int = 0):
+def verdicts(
+    folder: Path, text: str, expression: str = "", workers: int = 0, full: bool = False
+):
     path = folder / "rows.yaml"
     path.write_text(text, encoding="utf-8")
     subject = find_subject([path])
@@ -111,9 +115,13 @@ def verdicts(folder: Path, text: str, expression: str = "", workers: int = 0):
         title: [(item, marks[item.id]) for item in found if item.id in marks]
         for title, found in items.items()
     }
-    jobs = mutant_jobs(subject, noticing, selector(expression))
+    jobs = mutant_jobs(subject, noticing, selector(expression), full=full)
     found = run_mutants(jobs, workers, lambda label: None, lambda verdicts: None)
     return {verdicts.title: verdicts for verdicts in found}
+
+
+def unique(tables):
+    return list({id(table): table for table in tables}.values())
 
 
 SQR_SURVIVORS = "[{mutant: 'promote: dropped', because: x has the dtype already.}]"
@@ -146,6 +154,23 @@ def test_what_a_row_says_of_its_mutants_is_checked(entries, statuses, tmp_path):
     assert {verdict.status for verdict in found.verdicts} - statuses == set()
     if WRONG in statuses and WRONG in {v.status for v in found.verdicts}:
         assert "WRONG rows.yaml::Sqr: equivalent" in "\n".join(found.stories())
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_a_row_declares_is_held_against_a_sample_of_its_items(full, tmp_path, monkeypatch):
+    tables = []
+    of_the_item = Prepared.check
+
+    def check(prepared, table):
+        tables.append(table)
+        return of_the_item(prepared, table)
+
+    monkeypatch.setattr(runs, "ITEMS_OF_AN_EQUIVALENT", 3)
+    monkeypatch.setattr(Prepared, "check", check)
+    found = verdicts(tmp_path, ROWS % SQR_SURVIVORS, "Sqr", full=full)["rows.yaml::Sqr"]
+    assert len(found.of(EQUIVALENT)) == 1
+    models = sorted(tables.count(table) for table in unique(tables))
+    assert (3 in models) != full
 
 
 def test_definitions_are_lied_about_where_rows_use_them(tmp_path):

@@ -35,7 +35,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("-k", metavar="EXPR", default="", help="only items whose id matches")
     add_import_option(parser)
-    parser.add_argument("--full", action="store_true", help="whole grids, not samples of them")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="whole grids, and all items against lies that are declared equivalent; not samples",
+    )
     parser.add_argument("--mutants", action="store_true", help="also lie about the rows")
     parser.add_argument(
         "--unlike",
@@ -133,7 +137,7 @@ def _lie(
         title: [(item, passed[item.id]) for item in items if item.id in passed]
         for title, items in selected.items()
     }
-    jobs = mutant_jobs(subject, noticing, chosen, arguments.unlike)
+    jobs = mutant_jobs(subject, noticing, chosen, arguments.unlike, arguments.full)
     progress = Progress(sum(map(len, jobs)))
 
     def show(verdicts: Verdicts) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,9 @@ from onnx_mapper.model.operators import plain, refuse_unknown
 
 LARGEST_KEY_BYTES = 1 << 10
 
+NUMBERS_IN_KEY = 64
+"""So many numbers of a larger tensor tell it apart from nearly all others at first sight."""
+
 
 class Constants:
     """Tensors whose numbers are known while exporting.
@@ -25,11 +27,12 @@ class Constants:
 
     def __init__(self, fresh_name: Callable[[str], str]) -> None:
         self._fresh_name = fresh_name
-        self._values: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+        self._values: list[Value] = []
+        self._alike: dict[tuple[str, tuple[int, ...], bytes], list[tuple[Array, Value]]] = {}
 
     def __iter__(self) -> Iterator[Value]:
         """Iterate over all constants, in the order in which they came."""
-        return iter(self._values.values())
+        return iter(self._values)
 
     def of(self, array: Array, hint: str = "constant") -> Value:
         """Return a tensor with these numbers; equal constants share one initializer."""
@@ -39,11 +42,13 @@ class Constants:
             raise StaticError(f"ONNX Runtime has no tensors of dtype {dtype}")
         if not array.flags.c_contiguous or array.dtype.byteorder == ">":
             array = array.astype(array.dtype.newbyteorder("="), order="C")
-        key = (dtype, array.shape, _told_apart_by(array))
-        value = self._values.get(key)
-        if value is None:
-            value = Value(self._fresh_name(hint), dtype, array.shape, array)
-            self._values[key] = value
+        alike = self._alike.setdefault((dtype, array.shape, _first_sight(array)), [])
+        for other, value in alike:
+            if _same_bytes(array, other):
+                return value
+        value = Value(self._fresh_name(hint), dtype, array.shape, array)
+        alike.append((array, value))
+        self._values.append(value)
         return value
 
     def literal(self, number: Any, dtype: str) -> Value:
@@ -78,11 +83,19 @@ class Constants:
         return self.of(array.astype(target))
 
 
-def _told_apart_by(array: Array) -> bytes:
-    """Return the bytes of a small array, and a digest of a large one's, which would be a copy."""
+def _first_sight(array: Array) -> bytes:
+    """Return the bytes of a small array, and of some numbers of a large one."""
     if array.nbytes <= LARGEST_KEY_BYTES:
         return array.tobytes()
-    return blake2b(array.data.cast("B"), digest_size=32).digest()
+    step = max(1, array.size // NUMBERS_IN_KEY)
+    return array.reshape(-1)[::step].tobytes()
+
+
+def _same_bytes(one: Array, other: Array) -> bool:
+    """Tell whether two arrays of one dtype and shape hold the same, NaN and the sign of 0 too."""
+    if one is other or one.nbytes <= LARGEST_KEY_BYTES:
+        return True  # all of a small one is in its key
+    return bool(np.array_equal(one.reshape(-1).view("uint8"), other.reshape(-1).view("uint8")))
 
 
 def _as_integers(numbers: Any, array: Array) -> Array:

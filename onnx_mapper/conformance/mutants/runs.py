@@ -26,6 +26,13 @@ from onnx_mapper.rows.table import Table
 SECONDS_PER_MUTANT = 600.0
 ITEMS_KEPT = 3000
 
+ITEMS_OF_AN_EQUIVALENT = 40
+"""A lie that its row declares equivalent is held against so many items, unless whole grids are asked for.
+
+All of them would take longer than all other lies together, and find nothing new: it was held against all before it
+was declared.
+"""
+
 KILLED = "killed"
 SURVIVED = "survived"
 EQUIVALENT = "equivalent"
@@ -163,16 +170,23 @@ class MutantJob:
         items: The items that may notice, each with the formulas that it evaluates; the likeliest
             first.
         bench: Where the items are made ready.
+        full: Whether lies that are declared equivalent are held against all items too.
     """
 
     def __init__(
-        self, title: str, subject: Row | Definition, items: Sequence[Noticing], bench: _Bench
+        self,
+        title: str,
+        subject: Row | Definition,
+        items: Sequence[Noticing],
+        bench: _Bench,
+        full: bool = False,
     ) -> None:
         self.title = title
         self.subject = subject
         self.mutants = mutants_of(subject)
         self._items = list(items)
         self._bench = bench
+        self._declared = [] if full else [entry["mutant"] for entry in equivalents_of(subject)]
         self._kills: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -190,9 +204,7 @@ class MutantJob:
         except (MapperError, SyntaxError) as error:
             return Noticed(f"does not load: {error}")
         differs = False
-        for item, marks in sorted(self._items, key=lambda pair: -self._kills.get(pair[0].id, 0)):
-            if not mutant.is_noticed_by(marks):
-                continue
+        for item in self._holding(mutant):
             prepared = self._bench.ready(item)
             if prepared is None:
                 continue
@@ -203,6 +215,13 @@ class MutantJob:
                 return Noticed(by, crashed=outcome.crashed)
             differs |= prepared.differs
         return Noticed("", differs)
+
+    def _holding(self, mutant: Mutant) -> list[Item]:
+        """Return the items that a mutant is held against, those that noticed most others first."""
+        noticing = [item for item, marks in self._items if mutant.is_noticed_by(marks)]
+        noticing.sort(key=lambda item: -self._kills.get(item.id, 0))
+        declared = any(_matches(mutant.label, pattern) for pattern in self._declared)
+        return noticing[:ITEMS_OF_AN_EQUIVALENT] if declared else noticing
 
     def build(self, position: int) -> None:
         """Build all models of a mutant, and run none."""
@@ -266,6 +285,7 @@ def mutant_jobs(
     items: Mapping[str, Sequence[Noticing]],
     chosen: Callable[[str], bool],
     unlike: str | None = None,
+    full: bool = False,
 ) -> list[MutantJob]:
     """Return a job for each row that has items, and for each definition that they evaluate.
 
@@ -278,12 +298,13 @@ def mutant_jobs(
         chosen: Which definitions to lie about, by what reports call them.
         unlike: A tested PyTensor release; only rows that are another matter there are lied
             about, and definitions that no other row uses.
+        full: Whether lies that are declared equivalent are held against all items too.
     """
     titles = subject.titles()
     rows = rows_unlike(subject.rows, unlike) if unlike else {row.title for row in subject.rows}
     bench = _Bench(subject.table)
     jobs = [
-        MutantJob(titles[row.title], row, _shuffled(items[titles[row.title]]), bench)
+        MutantJob(titles[row.title], row, _shuffled(items[titles[row.title]]), bench, full)
         for row in subject.rows
         if titles[row.title] in items and row.refuse is None and row.title in rows
     ]
@@ -299,7 +320,7 @@ def mutant_jobs(
         listed = ", ".join(definition.parameters)
         title = f"{definition.place.file}::{definition.name}({listed})"
         if definition.place.file in files and noticing and chosen(title):
-            jobs.append(MutantJob(title, definition, noticing, bench))
+            jobs.append(MutantJob(title, definition, noticing, bench, full))
     return jobs
 
 

@@ -67,8 +67,12 @@ test: $(HERE:%=test-%)
 
 $(LINES:%=test-%): test-%: pytest-% rows-%
 
+# The oldest line compiles C, without optimising it; the newest compiles by Numba; the one between has no compiler.
+tested-2.36.2 := gcc__cxxflags=-O0
+tested-3.0.7 := cxx=
+
 $(LINES:%=pytest-%): pytest-%: .venv/pytensor-%/.installed
-	$(call flags,$*) $(call bin,$*)/python $(pytest)
+	$(call flags,$*,$(tested-$*)) $(call bin,$*)/python $(pytest)
 
 # Every item of every row, and lies about the rows: on the newest line about all, on the others about what differs there.
 lies = $(call flags,$(1)) $(call bin,$(1))/python -m onnx_mapper test --mutants --jobs $(JOBS) \

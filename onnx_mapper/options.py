@@ -54,10 +54,10 @@ class Options:
             `{"x": ("batch", 3, None, None)}`. Unknown sizes are named `x_0`, `x_1` … otherwise.
         mappings: Folders or files of further rows; they go before the package's.
         random: "refuse" for an error where the function draws random numbers: no ONNX model can
-            repeat NumPy's. With "input" each draw whose distribution has a closed quantile
-            function becomes that function of an input of the model, `<variable>_noise` or
-            `noise`. Whoever runs the model feeds it with what its documentation string says,
-            standard normal or uniform numbers; the generators themselves, their inputs, outputs
+            repeat NumPy's. With "input" each draw becomes the quantile function of its
+            distribution, of an input of the model, `<variable>_noise` or `noise`; some are made
+            of several inputs. Whoever runs the model feeds them with what their documentation
+            strings say, standard normal or uniform numbers; the generators themselves, their inputs, outputs
             and updates, are left out. The model's metadata lists them, as
             `onnx_mapper.noise.<name>`.
         wide: What becomes of functions (gammaln, erfinv, …) that are composed in float64 also where

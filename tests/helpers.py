@@ -28,6 +28,18 @@ def forget_modules(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         del sys.modules[name]
 
 
+def random_noise(model: ModelProto, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return numbers for all inputs of a model, of the distributions that these ask for."""
+    found = {}
+    for port in model.graph.input:
+        sizes = [dim.dim_value for dim in port.type.tensor_type.shape.dim]
+        told = port.doc_string.partition(",")[0]
+        assert told in ("standard normal", "uniform between 0 and 1")
+        uniform = told.startswith("uniform")
+        found[port.name] = np.asarray(rng.random(sizes) if uniform else rng.standard_normal(sizes))
+    return found
+
+
 def run_model(model: ModelProto, *arrays: Any) -> list[np.ndarray]:
     """Run a model on arrays in the order of its inputs."""
     options = onnxruntime.SessionOptions()

@@ -101,9 +101,7 @@ ROWS = """
 """
 
 
-def verdicts(
-    folder: Path, text: str, expression: str = "", workers: int = 0, full: bool = False
-):
+def verdicts(folder: Path, text: str, expression: str = "", workers: int = 0, full: bool = False):
     path = folder / "rows.yaml"
     path.write_text(text, encoding="utf-8")
     subject = find_subject([path])

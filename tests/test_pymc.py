@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers import RAW, assert_same, forget_modules, run_model
+from helpers import RAW, assert_same, forget_modules, random_noise, run_model
 
 from onnx_mapper import InvalidRequest, Refused, export, export_graph
+from onnx_mapper.conformance.run.distributions import difference
 
 pm = pytest.importorskip("pymc", reason="no PyMC goes with this PyTensor")
 RNG = np.random.default_rng(8)
@@ -153,6 +155,37 @@ def test_predictive_draws_need_their_noise_as_input() -> None:
     second = next(noise[name] for name, shape in shapes.items() if shape)
     arrays = [noise[port.name] for port in model.graph.input]
     assert_same(run_model(model, *arrays), [2 + 3 * first + 0.5 * second], 1e-12)
+
+
+PREDICTED: dict[str, Any] = {
+    "poisson": lambda m: pm.Poisson("y", pm.math.exp(m)),
+    "negative_binomial": lambda m: pm.NegativeBinomial("y", mu=pm.math.exp(m), alpha=1.5),
+    "zero_inflated": lambda m: pm.ZeroInflatedPoisson("y", 0.4, pm.math.exp(m)),
+    "student": lambda m: pm.StudentT("y", nu=4, mu=m, sigma=1.5),
+    "binomial": lambda m: pm.Binomial("y", n=9, p=pm.math.invlogit(m)),
+    "beta_binomial": lambda m: pm.BetaBinomial("y", n=9, alpha=pm.math.exp(m), beta=2),
+    "gamma": lambda m: pm.Gamma("y", alpha=2, beta=pm.math.exp(m)),
+    "beta": lambda m: pm.Beta("y", mu=pm.math.invlogit(m), nu=5),
+    "truncated": lambda m: pm.TruncatedNormal("y", mu=m, sigma=1, lower=0),
+    "inverse_gamma": lambda m: pm.InverseGamma("y", alpha=3, beta=pm.math.exp(m)),
+    "wald": lambda m: pm.Wald("y", mu=pm.math.exp(m), lam=2),
+    "skew_normal": lambda m: pm.SkewNormal("y", mu=m, sigma=1, alpha=3),
+    "discrete_uniform": lambda m: pm.DiscreteUniform("y", 0, pm.math.floor(pm.math.exp(m)) + 2),
+    "dirichlet": lambda m: pm.Dirichlet("y", pm.math.exp(m)[:, None] * np.array([1.0, 2.0])),
+    "correlated": lambda m: pm.MvNormal("y", m[:, None] * np.ones(2), cov=[[2, 1], [1, 3]]),
+}
+
+
+@pytest.mark.parametrize("likelihood", PREDICTED)
+def test_a_prior_predictive_draw_leaves_as_a_model(likelihood: str) -> None:
+    """Its draws have PyMC's distribution when its noise has the distribution that it asks for."""
+    with pm.Model():
+        y = PREDICTED[likelihood](pm.Normal("group", 0.3, 0.7, shape=3000))
+    model = export_graph([], [y], random="input")
+    noise = random_noise(model, np.random.default_rng(6))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    found = np.asarray(session.run(None, noise)[0])
+    assert difference(found, np.asarray(pm.draw(y, random_seed=4))) == ""
 
 
 def test_an_impossible_parameter_has_no_density() -> None:

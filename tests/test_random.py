@@ -9,7 +9,8 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers import run_model
+from helpers import random_noise, run_model
+from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.utils import RandomStream
 from scipy import stats
 
@@ -19,6 +20,13 @@ U = np.concatenate([[1e-12, 0.2500001], np.linspace(0.01, 0.99, 20), [1 - 1e-12]
 Z = stats.norm.ppf(U)
 
 Quantile = Callable[..., Any]
+
+
+def wrapped(angle: Any) -> Any:
+    """Return angles between -pi and pi."""
+    return (angle + np.pi) % (2 * np.pi) - np.pi
+
+
 DRAWS: dict[str, tuple[tuple[float, ...], bool, Quantile]] = {
     "normal": ((1.5, 2.5), True, lambda u, a, b: stats.norm.ppf(u, a, b)),
     "halfnormal": ((1.5, 2.5), True, lambda u, a, b: a + b * np.abs(Z)),
@@ -37,7 +45,29 @@ DRAWS: dict[str, tuple[tuple[float, ...], bool, Quantile]] = {
     "bernoulli": ((0.3,), False, lambda u, a: stats.bernoulli.ppf(u, a)),
     "geometric": ((0.3,), False, lambda u, a: stats.geom.ppf(u, a)),
     "integers": ((-3, 7), False, lambda u, a, b: stats.randint.ppf(u, a, b)),
+    "gamma": ((0.7, 2.5), False, lambda u, a, b: stats.gamma.ppf(u, a, scale=1 / b)),
+    "invgamma": ((3.5, 2.0), False, lambda u, a, b: stats.invgamma.ppf(u, a, scale=b)),
+    "beta": ((0.4, 3.0), False, lambda u, a, b: stats.beta.ppf(u, a, b)),
+    "t": ((2.5, 1.0, 3.0), False, lambda u, a, b, c: stats.t.ppf(u, a, b, c)),
+    "gengamma": (
+        (1.2, 0.6, 2.0),
+        False,
+        lambda u, a, b, c: stats.gengamma.ppf(u, a / b, b, scale=c),
+    ),
+    "vonmises": ((0.4, 2.5), False, lambda u, a, b: wrapped(a + stats.vonmises.ppf(u, b))),
+    "poisson": ((6.5,), False, lambda u, a: stats.poisson.ppf(u, a)),
+    "nbinom": ((2.5, 0.3), False, lambda u, a, b: stats.nbinom.ppf(u, a, b)),
+    "binomial": ((30, 0.35), False, lambda u, a, b: stats.binom.ppf(u, a, b)),
+    "hypergeometric": (
+        (15, 22, 9),
+        False,
+        lambda u, a, b, c: stats.hypergeom.ppf(u, a + b, a, c),
+    ),
 }
+
+
+RTOL = {"cauchy": 2e-4, "halfcauchy": 2e-4, "vonmises": 1e-8}
+"""Of 1 - 1e-12 few digits are left, which the tail of these distributions tells."""
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -46,9 +76,10 @@ DRAWS: dict[str, tuple[tuple[float, ...], bool, Quantile]] = {
 def test_a_draw_is_the_quantile_of_its_noise(name: str, known: bool, compiled: bool) -> None:
     """SciPy's quantile functions are what each draw is compared with, far into the tails."""
     values, normal, quantile = DRAWS[name]
-    dtype = "int64" if name == "integers" else "float64"
-    parameters = [pt.tensor(f"p{i}", dtype=dtype, shape=(None,)) for i in range(len(values))]
-    arrays = [np.full(U.size, value, dtype) for value in values]
+    arrays = [np.full(U.size, value) for value in values]
+    parameters = [
+        pt.tensor(f"p{i}", dtype=a.dtype.name, shape=(None,)) for i, a in enumerate(arrays)
+    ]
     stream = RandomStream(3)
     if known:
         draw = getattr(stream, name)(*values, size=U.size)
@@ -67,7 +98,88 @@ def test_a_draw_is_the_quantile_of_its_noise(name: str, known: bool, compiled: b
     assert len(model.graph.output) == 1
     (found,) = run_model(model, *arrays, Z if normal else U)
     assert found.dtype == draw.type.dtype
-    np.testing.assert_allclose(found, quantile(U, *values), rtol=2e-4 if "cauchy" in name else 1e-9)
+    np.testing.assert_allclose(found, quantile(U, *values), rtol=RTOL.get(name, 1e-10))
+
+
+@pytest.mark.parametrize(
+    ("of", "quantile", "extremes"),
+    [
+        (pt.random.invgamma, stats.invgamma.ppf, [0.05, 1.0, 40.0, 3e3, 2e5]),
+        (pt.random.chisquare, stats.chi2.ppf, [2e-3, 0.1, 2.0, 80.0, 6e3]),
+        (pt.random.poisson, stats.poisson.ppf, [0.0, 1e-9, 0.4, 12.0, 300.0, 4e4]),
+    ],
+)
+def test_quantiles_for_small_and_large_parameters(
+    of: Any, quantile: Quantile, extremes: list[float]
+) -> None:
+    a = pt.dvector("a")
+    others = [pt.constant(1.0, dtype="float64")] if of is pt.random.invgamma else []
+    draw = of(a, *others, size=(U.size, len(extremes)))
+    model = export_graph([a], [draw], random="input")
+    noise = np.stack([U] * len(extremes), axis=1)
+    (found,) = run_model(model, np.array(extremes), noise)
+    np.testing.assert_allclose(found, quantile(noise, np.array(extremes)), rtol=1e-10, atol=1e-300)
+
+
+OF_SEVERAL: dict[str, tuple[tuple[float, ...], Any]] = {
+    "wald": ((2.0, 3.0), stats.invgauss(2.0 / 3.0, scale=3.0)),
+    "betabinom": ((25, 2.0, 3.5), stats.betabinom(25, 2.0, 3.5)),
+}
+
+
+@pytest.mark.parametrize("name", OF_SEVERAL)
+def test_draws_that_are_made_of_two_numbers(name: str) -> None:
+    """Their moments and quantiles are those of SciPy's distribution."""
+    values, distribution = OF_SEVERAL[name]
+    count = 100_000 if name == "wald" else 20_000
+    draw = getattr(RandomStream(3), name)(*values, size=count)
+    model = export_graph([], [draw], random="input")
+    noise = random_noise(model, np.random.default_rng(9)).values()
+    assert len(noise) == 2
+    (found,) = run_model(model, *noise)
+    error = distribution.std() / np.sqrt(count)
+    np.testing.assert_allclose(found.mean(), distribution.mean(), atol=5 * error)
+    np.testing.assert_allclose(found.std(), distribution.std(), rtol=0.05)
+    shares = [np.mean(found <= distribution.ppf(q)) for q in (0.05, 0.5, 0.95)]
+    wanted = [distribution.cdf(distribution.ppf(q)) for q in (0.05, 0.5, 0.95)]
+    np.testing.assert_allclose(shares, wanted, atol=0.015)
+
+
+def test_vectors_that_add_up_to_one() -> None:
+    alpha = np.array([0.05, 1.5, 4.0])
+    model = export_graph([], [RandomStream(3).dirichlet(alpha, size=20_000)], random="input")
+    (found,) = run_model(model, np.random.default_rng(2).random((20_000, 3)))
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-14)
+    for column, a in zip(found.T, alpha, strict=True):
+        share = stats.beta(a, alpha.sum() - a)
+        np.testing.assert_allclose(
+            np.mean(column <= share.ppf([[0.1], [0.6]]), axis=1), [0.1, 0.6], atol=0.015
+        )
+
+
+def test_numbers_of_trials_add_up() -> None:
+    chances = np.array([0.2, 0.0, 0.5, 0.3])
+    draw = RandomStream(3).multinomial(12, chances, size=4000)
+    model = export_graph([], [draw], random="input")
+    (found,) = run_model(model, np.random.default_rng(5).random((4000, 4)))
+    assert (found.sum(axis=1) == 12).all()
+    assert (found[:, 1] == 0).all()
+    np.testing.assert_allclose(found.mean(axis=0), 12 * chances, atol=0.15)
+    covariance = 12 * (np.diag(chances) - np.outer(chances, chances))
+    np.testing.assert_allclose(np.cov(found.T), covariance, atol=0.25)
+
+
+def test_choices_without_replacement() -> None:
+    x, p = pt.dmatrix("x"), pt.dvector("p")
+    rows, chances = np.arange(10.0).reshape(5, 2), np.array([0.1, 0.0, 0.4, 0.2, 0.3])
+    noise = np.array([0.9, 0.95, 0.5, 0.2, 0.7])
+    model = export_graph([x], [pt.random.choice(x, size=(2,), replace=False)], random="input")
+    np.testing.assert_array_equal(run_model(model, rows, noise)[0], rows[[1, 0]])
+    chosen = pt.random.choice(x, size=(2, 2), replace=False, p=p)
+    model = export_graph([x, p], [chosen], random="input")
+    (found,) = run_model(model, rows, chances, noise)
+    order = np.argsort(-(noise[[0, 2, 3, 4]] ** (1 / chances[[0, 2, 3, 4]])))
+    np.testing.assert_array_equal(found.reshape(4, 2), rows[[0, 2, 3, 4]][order])
 
 
 def test_categories() -> None:
@@ -87,10 +199,18 @@ def test_draws_are_refused_with_the_way_out() -> None:
         assert len(caught.value.refusals) == 2
 
 
-def test_draws_without_a_closed_form_are_always_refused() -> None:
-    y = RandomStream(5).gamma(1.0, scale=2.0, size=3)
+class BootstrapRV(RandomVariable):
+    """A distribution that no row knows."""
+
+    name = "bootstrap"
+    signature = "()->()"
+    dtype = "float64"
+
+
+def test_draws_from_an_unknown_distribution_are_always_refused() -> None:
+    y = BootstrapRV()(1.0, size=3)
     for random in ("refuse", "input"):
-        with pytest.raises(Refused, match="no closed form"):
+        with pytest.raises(Refused, match="no row knows"):
             export_graph([], [y], random=random)
 
 

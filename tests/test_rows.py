@@ -1,6 +1,6 @@
 """Shipped rows against PyTensor, on a sample of the cases that they carry; see docs/rows.md.
 
-All items of all rows, and all lies about them, are `onnx-mapper test --mutants`, which `make test` runs beside pytest.
+All items, and the lies about rows, are `onnx-mapper test --mutants`, which `make test` runs too.
 """
 
 from __future__ import annotations

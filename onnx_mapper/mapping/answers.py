@@ -53,6 +53,7 @@ class Answers:
     def __init__(self, mapper: Mapper, site: Site) -> None:
         self._mapper = mapper
         self._site = site
+        self._draws = False
 
     def ask(self, name: str, arguments: Sequence[Any]) -> Any:
         """Answer a question of the vocabulary that is about the graph."""
@@ -118,7 +119,7 @@ class Answers:
                 "loop, and go along the draws as a sequence"
             )
         states = [state for state in site.inputs if isinstance(state, Generator)]
-        if any(mapper.is_used(state) for state in states):
+        if not self._draws and any(mapper.is_used(state) for state in states):
             raise RefusedHere(
                 "it reads a generator in a state that another draw reads too, so that PyTensor "
                 "makes both of the same numbers: draw from a RandomStream, or from the next "
@@ -130,6 +131,7 @@ class Answers:
         told = [size if isinstance(size, OpenSize) else None for size in sizes]
         value = replace(value, sizes=tuple(a or b for a, b in zip(told, value.sizes, strict=True)))
         mapper.take_noise(Noise(value, distribution, nodes.source), states)
+        self._draws = True  # one draw may be made of several numbers
         return value
 
 

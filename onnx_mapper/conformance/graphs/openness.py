@@ -26,6 +26,7 @@ _OP_HOMES = (
     "pytensor.scan.", "pytensor.assumptions.", "pytensor.breakpoint", "pytensor.compile.debug.",
     "pytensor.xtensor.basic.", "pytensor_ml.layers.", "pymc.logprob.utils.",
     "pymc.math.", "pymc.variational.minibatch_rv.", "pymc.distributions.dist_math.",
+    "pymc.distributions.continuous.", "pymc.distributions.discrete.",
 )  # fmt: skip
 _FUNCTION_HOMES = (
     "pytensor.assumptions.specify",

@@ -29,8 +29,8 @@ ITEMS_KEPT = 3000
 ITEMS_OF_AN_EQUIVALENT = 40
 """A lie that its row declares equivalent is held against so many items, unless whole grids are asked for.
 
-All of them would take longer than all other lies together, and find nothing new: it was held against all before it
-was declared.
+Against all of them it would take longer than all other lies together, and it was held against all before it was
+declared.
 """
 
 KILLED = "killed"

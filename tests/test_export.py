@@ -371,6 +371,20 @@ def test_equal_nodes_are_made_once() -> None:
     assert operators(model).count("Cast") == 2
 
 
+def test_large_constants_are_one_where_all_their_numbers_are_equal() -> None:
+    x = pt.dmatrix("x")
+    first = numbers(120, 90, dtype="float64")
+    other = first.copy()
+    other[3, 7] += 1
+    for second, count in ((first.copy(), 1), (other, 2)):
+        model = export_graph([x], [pt.tanh(x * first) - pt.exp(x * second)])
+        large = [w for w in model.graph.initializer if list(w.dims) == [120, 90]]
+        assert len(large) == count
+        array = numbers(120, 90, dtype="float64")
+        expected = np.tanh(array * first) - np.exp(array * second)
+        assert_same(run_model(model, array), [expected], 1e-12)
+
+
 @pytest.mark.parametrize("count", [41, 120])
 @pytest.mark.parametrize("combine", [pt.add, pt.mul], ids=["sum", "product"])
 def test_sums_and_products_of_many_terms(combine: Any, count: int) -> None:

@@ -14,9 +14,11 @@ from onnx_mapper.conformance.mutants.formula_mutants import changes
 from onnx_mapper.conformance.mutants.row_mutants import mutants_of
 from onnx_mapper.conformance.mutants.runs import (
     EQUIVALENT,
+    EVERY_LIE,
     KILLED,
     SURVIVED,
     WRONG,
+    Lies,
     mutant_jobs,
     run_mutants,
 )
@@ -101,7 +103,9 @@ ROWS = """
 """
 
 
-def verdicts(folder: Path, text: str, expression: str = "", workers: int = 0, full: bool = False):
+def verdicts(
+    folder: Path, text: str, expression: str = "", workers: int = 0, lies: Lies = EVERY_LIE
+):
     path = folder / "rows.yaml"
     path.write_text(text, encoding="utf-8")
     subject = find_subject([path])
@@ -113,7 +117,7 @@ def verdicts(folder: Path, text: str, expression: str = "", workers: int = 0, fu
         title: [(item, marks[item.id]) for item in found if item.id in marks]
         for title, found in items.items()
     }
-    jobs = mutant_jobs(subject, noticing, selector(expression), full=full)
+    jobs = mutant_jobs(subject, noticing, selector(expression), lies)
     found = run_mutants(jobs, workers, lambda label: None, lambda verdicts: None)
     return {verdicts.title: verdicts for verdicts in found}
 
@@ -165,10 +169,25 @@ def test_what_a_row_declares_is_held_against_a_sample_of_its_items(full, tmp_pat
 
     monkeypatch.setattr(runs, "ITEMS_OF_AN_EQUIVALENT", 3)
     monkeypatch.setattr(Prepared, "check", check)
-    found = verdicts(tmp_path, ROWS % SQR_SURVIVORS, "Sqr", full=full)["rows.yaml::Sqr"]
+    found = verdicts(tmp_path, ROWS % SQR_SURVIVORS, "Sqr", lies=Lies(full=full))["rows.yaml::Sqr"]
     assert len(found.of(EQUIVALENT)) == 1
     models = sorted(tables.count(table) for table in unique(tables))
     assert (3 in models) != full
+
+
+def test_a_part_of_the_lies_is_told(tmp_path):
+    """Each lie belongs to one part; what is declared of the others is not wrong."""
+    every = verdicts(tmp_path, ROWS % SQR_SURVIVORS)
+    labels = {(title, v.label) for title, found in every.items() for v in found.verdicts}
+    told = []
+    for one_in in (2, 3):
+        part = verdicts(tmp_path, ROWS % SQR_SURVIVORS, lies=Lies(one_in=one_in))
+        told.append({(title, v.label) for title, found in part.items() for v in found.verdicts})
+        assert not any(found.of(WRONG) for found in part.values())
+    for some in told:
+        assert some < labels
+        assert len(some) >= len(labels) / 6
+    assert told[0] != told[1]
 
 
 def test_definitions_are_lied_about_where_rows_use_them(tmp_path):

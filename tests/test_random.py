@@ -121,6 +121,19 @@ def test_quantiles_for_small_and_large_parameters(
     np.testing.assert_allclose(found, quantile(noise, np.array(extremes)), rtol=1e-10, atol=1e-300)
 
 
+def test_angles_far_apart_and_close_together() -> None:
+    kappa = np.array([0.0, 1e-3, 0.3, 8.0, 45.0])
+    given = pt.dvector("kappa")
+    draw = RandomStream(3).vonmises(0.0, given, size=(U.size, len(kappa)))
+    model = export_graph([given], [draw], random="input")
+    noise = np.stack([U] * len(kappa), axis=1)
+    (found,) = run_model(model, kappa, noise)
+    expected = [stats.vonmises.ppf(U, k) if k else 2 * np.pi * (U - 0.5) for k in kappa]
+    expected = np.stack(expected, axis=1)
+    np.testing.assert_allclose(found[1:-1], expected[1:-1], rtol=1e-7, atol=1e-12)
+    assert found[0, -1] == pytest.approx(-1.1078997, abs=1e-5)  # by integration: SciPy is off there
+
+
 OF_SEVERAL: dict[str, tuple[tuple[float, ...], Any]] = {
     "wald": ((2.0, 3.0), stats.invgauss(2.0 / 3.0, scale=3.0)),
     "betabinom": ((25, 2.0, 3.5), stats.betabinom(25, 2.0, 3.5)),

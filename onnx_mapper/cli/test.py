@@ -8,7 +8,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from onnx_mapper.conformance.mutants.runs import SURVIVED, WRONG, Verdicts, mutant_jobs, run_mutants
+from onnx_mapper.conformance.mutants.runs import (
+    SURVIVED,
+    WRONG,
+    Lies,
+    Verdicts,
+    mutant_jobs,
+    run_mutants,
+)
 from onnx_mapper.conformance.reproduction import versions
 from onnx_mapper.conformance.run.items import Item
 from onnx_mapper.conformance.run.oracle import PASSED
@@ -45,6 +52,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--unlike",
         metavar="RELEASE",
         help="lie only about rows whose class or cases are others than on this tested PyTensor",
+    )
+    parser.add_argument(
+        "--one-in",
+        type=_sample,
+        default=1,
+        metavar="N",
+        help="tell one in N of the lies, always the same one",
     )
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
     parser.add_argument(
@@ -95,6 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         data = {
             "versions": versions(),
             "unlike": arguments.unlike,
+            "one_in": arguments.one_in,
             "rows": [row.data() for row in rows],
             "mutants": [verdicts.data() for verdicts in lies],
         }
@@ -124,6 +139,12 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+def _sample(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"one in {text} is none; one in 1 is every lie")
+    return int(text)
+
+
 def _lie(
     subject: Subject,
     selected: Mapping[str, Sequence[Item]],
@@ -137,7 +158,8 @@ def _lie(
         title: [(item, passed[item.id]) for item in items if item.id in passed]
         for title, items in selected.items()
     }
-    jobs = mutant_jobs(subject, noticing, chosen, arguments.unlike, arguments.full)
+    lies = Lies(arguments.unlike, arguments.one_in, arguments.full)
+    jobs = mutant_jobs(subject, noticing, chosen, lies)
     progress = Progress(sum(map(len, jobs)))
 
     def show(verdicts: Verdicts) -> None:

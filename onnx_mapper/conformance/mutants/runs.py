@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -161,6 +162,26 @@ class _Bench:
             return None
 
 
+@dataclass(frozen=True)
+class Lies:
+    """Which lies there are, and what they are held against.
+
+    Attributes:
+        unlike: A tested PyTensor release; only rows that are another matter there are lied about,
+            and definitions that no other row uses.
+        one_in: Of so many lies one is told, always the same one.
+        full: Whether lies that are declared equivalent are held against all items too.
+    """
+
+    unlike: str | None = None
+    one_in: int = 1
+    full: bool = False
+
+    def takes(self, title: str, label: str) -> bool:
+        """Tell whether a lie is told."""
+        return zlib.crc32(f"{title} {label}".encode()) % self.one_in == 0
+
+
 class MutantJob:
     """The mutants of one row or definition, as steps.
 
@@ -170,7 +191,7 @@ class MutantJob:
         items: The items that may notice, each with the formulas that it evaluates; the likeliest
             first.
         bench: Where the items are made ready.
-        full: Whether lies that are declared equivalent are held against all items too.
+        lies: Which lies there are, and what they are held against.
     """
 
     def __init__(
@@ -179,14 +200,16 @@ class MutantJob:
         subject: Row | Definition,
         items: Sequence[Noticing],
         bench: _Bench,
-        full: bool = False,
+        lies: Lies,
     ) -> None:
         self.title = title
         self.subject = subject
-        self.mutants = mutants_of(subject)
+        every = mutants_of(subject)
+        self.mutants = [mutant for mutant in every if lies.takes(title, mutant.label)]
+        self._left_out = {mutant.label for mutant in every if not lies.takes(title, mutant.label)}
         self._items = list(items)
         self._bench = bench
-        self._declared = [] if full else [entry["mutant"] for entry in equivalents_of(subject)]
+        self._declared = [] if lies.full else [e["mutant"] for e in equivalents_of(subject)]
         self._kills: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -258,7 +281,7 @@ class MutantJob:
             label = entry["mutant"]
             matched = [i for i, v in enumerate(verdicts) if _matches(v.label, label)]
             killed = [verdicts[i] for i in matched if verdicts[i].status == KILLED]
-            if not matched:
+            if not matched and not any(_matches(other, label) for other in self._left_out):
                 final.append(Verdict(label, WRONG, "is the label of no mutant"))
             for verdict in killed[:1]:
                 what = "" if verdict.label == label else f" ({verdict.label})"
@@ -280,12 +303,14 @@ def equivalents_of(subject: Row | Definition) -> list[Mapping[str, Any]]:
     return [entry for entry in entries if is_about_installed(entry)]
 
 
+EVERY_LIE = Lies()
+
+
 def mutant_jobs(
     subject: Subject,
     items: Mapping[str, Sequence[Noticing]],
     chosen: Callable[[str], bool],
-    unlike: str | None = None,
-    full: bool = False,
+    lies: Lies = EVERY_LIE,
 ) -> list[MutantJob]:
     """Return a job for each row that has items, and for each definition that they evaluate.
 
@@ -296,22 +321,22 @@ def mutant_jobs(
         items: The items that pass, by what their ids begin with, each with the formulas that it
             evaluates.
         chosen: Which definitions to lie about, by what reports call them.
-        unlike: A tested PyTensor release; only rows that are another matter there are lied
-            about, and definitions that no other row uses.
-        full: Whether lies that are declared equivalent are held against all items too.
+        lies: Which lies there are.
     """
     titles = subject.titles()
+    unlike = lies.unlike
     rows = rows_unlike(subject.rows, unlike) if unlike else {row.title for row in subject.rows}
     bench = _Bench(subject.table)
     jobs = [
-        MutantJob(titles[row.title], row, _shuffled(items[titles[row.title]]), bench, full)
+        MutantJob(titles[row.title], row, _shuffled(items[titles[row.title]]), bench, lies)
         for row in subject.rows
         if titles[row.title] in items and row.refuse is None and row.title in rows
     ]
     files = {row.place.file for row in subject.rows}
     everything = _shuffled([pair for pairs in items.values() for pair in pairs])
     for definition in subject.table.language.definitions.values():
-        using = [pair for pair in everything if _uses(definition, pair)]
+        formulas = _marks_of(definition)
+        using = [pair for pair in everything if not formulas.isdisjoint(pair[1])]
         at_home = [pair for pair in using if pair[0].row.place.file == definition.place.file]
         noticing = at_home or using
         elsewhere = any(item.row.title not in rows for item, _ in using)
@@ -320,7 +345,7 @@ def mutant_jobs(
         listed = ", ".join(definition.parameters)
         title = f"{definition.place.file}::{definition.name}({listed})"
         if definition.place.file in files and noticing and chosen(title):
-            jobs.append(MutantJob(title, definition, noticing, bench, full))
+            jobs.append(MutantJob(title, definition, noticing, bench, lies))
     return jobs
 
 
@@ -388,9 +413,6 @@ def _shuffled(items: Sequence[Noticing]) -> list[Noticing]:
     return mixed
 
 
-def _uses(definition: Definition, noticing: Noticing) -> bool:
-    """Tell whether an item evaluates a part of a definition."""
-    marks = noticing[1]
-    return any(
-        mark_of(definition.name, f.text) in marks for s in definition.body for f in s.formulas
-    )
+def _marks_of(definition: Definition) -> frozenset[Mark]:
+    """Return what an item leaves that evaluates a part of a definition."""
+    return frozenset(mark_of(definition.name, f.text) for s in definition.body for f in s.formulas)

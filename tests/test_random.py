@@ -128,8 +128,8 @@ def test_angles_far_apart_and_close_together() -> None:
     model = export_graph([given], [draw], random="input")
     noise = np.stack([U] * len(kappa), axis=1)
     (found,) = run_model(model, kappa, noise)
-    expected = [stats.vonmises.ppf(U, k) if k else 2 * np.pi * (U - 0.5) for k in kappa]
-    expected = np.stack(expected, axis=1)
+    columns = [stats.vonmises.ppf(U, k) if k else 2 * np.pi * (U - 0.5) for k in kappa]
+    expected = np.stack(columns, axis=1)
     np.testing.assert_allclose(found[1:-1], expected[1:-1], rtol=1e-7, atol=1e-12)
     assert found[0, -1] == pytest.approx(-1.1078997, abs=1e-5)  # by integration: SciPy is off there
 

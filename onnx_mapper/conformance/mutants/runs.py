@@ -206,7 +206,7 @@ class MutantJob:
         self.subject = subject
         every = mutants_of(subject)
         self.mutants = [mutant for mutant in every if lies.takes(title, mutant.label)]
-        self._left_out = {mutant.label for mutant in every if not lies.takes(title, mutant.label)}
+        self._left_out = {m.label for m in every} - {m.label for m in self.mutants}
         self._items = list(items)
         self._bench = bench
         self._declared = [] if lies.full else [e["mutant"] for e in equivalents_of(subject)]

@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, get_args, get_type_hints
 
@@ -56,10 +57,10 @@ class Options:
         random: "refuse" for an error where the function draws random numbers: no ONNX model can
             repeat NumPy's. With "input" each draw becomes the quantile function of its
             distribution, of an input of the model, `<variable>_noise` or `noise`; some are made
-            of several inputs. Whoever runs the model feeds them with what their documentation
-            strings say, standard normal or uniform numbers; the generators themselves, their inputs, outputs
-            and updates, are left out. The model's metadata lists them, as
-            `onnx_mapper.noise.<name>`.
+            of several inputs, and in a loop each step has its own, along the first axis. Whoever
+            runs the model feeds them with what their documentation strings say, standard normal
+            or uniform numbers; the generators themselves, their inputs, outputs and updates, are
+            left out. The model's metadata lists them, as `onnx_mapper.noise.<name>`.
         wide: What becomes of functions (gammaln, erfinv, …) that are composed in float64 also where
             their inputs are float32, whose digits would not do: with dtype="float32" they are
             refused, as runtimes for browsers and phones may have no float64; "ok" allows them.
@@ -140,7 +141,8 @@ class Options:
         return Options(opset=opset, dims=dims, mappings=mappings, **told)
 
 
-def choices() -> dict[str, tuple[str, ...]]:
+@cache
+def choices() -> Mapping[str, tuple[str, ...]]:
     """Return the options that take one of a few texts, with those texts."""
     hints = get_type_hints(Options)
     return {f.name: values for f in fields(Options) if (values := get_args(hints[f.name])) and

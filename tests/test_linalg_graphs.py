@@ -199,3 +199,66 @@ def test_exponentials_of_matrices_and_their_gradient(size: int | None) -> None:
             export_graph([x], [gradient])
     else:
         check([x], [gradient], [array])
+
+
+@pytest.mark.parametrize("size", [3, 12, None])
+def test_eigenvalues_and_what_vectors_make_of_them(size: int | None) -> None:
+    """Principal components, a matrix's root, and gradients of both; vectors have signs of their own."""
+    x = tensor("x", size, size)
+    w, v = pt.linalg.eigh(x @ x.T)
+    root = (v * pt.sqrt(w)) @ v.T
+    array = numbers(size or 5, size or 5)
+    check([x], [w, root, v.T @ v, v**2], [array], 1e-7)
+    check([x], [pt.grad(w[-1] + (v[:, 0] ** 4).sum(), x)], [array], 1e-7)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(9, 4), (4, 9), (20, 20), (1, 3)])
+@pytest.mark.parametrize("known", [True, False])
+def test_singular_values_pseudo_inverses_and_norms(rows: int, columns: int, known: bool) -> None:
+    x = tensor("x", rows, columns) if known else pt.dmatrix("x")
+    u, s, vt = pt.linalg.svd(x, full_matrices=False)
+    outputs = [s, (u * s) @ vt, u.T @ u, vt @ vt.T, *(pt.linalg.norm(x, ord=o) for o in ("nuc", 2))]
+    check([x], outputs, [numbers(rows, columns)])
+    any_size = pt.dmatrix(
+        "x"
+    )  # PyTensor 2.36 says that a pseudo-inverse has the matrix's own shape
+    check([any_size], [pt.linalg.pinv(any_size)], [numbers(rows, columns)])
+
+
+def test_a_matrix_of_low_rank_has_singular_values_of_0() -> None:
+    x = pt.dmatrix("x")
+    u, s, vt = pt.linalg.svd(x)
+    array = numbers(8, 2) @ numbers(2, 6)
+    values, left, right = run_model(export_graph([x], [s, u, vt]), array)
+    np.testing.assert_allclose(values, np.linalg.svd(array)[1], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose((left[:, :6] * values) @ right, array, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(left.T @ left, np.eye(8), atol=1e-13)
+    np.testing.assert_allclose(right @ right.T, np.eye(6), atol=1e-13)
+
+
+def test_gradients_of_singular_values_and_of_a_pseudo_inverse() -> None:
+    x = pt.dmatrix("x")
+    u, s, vt = pt.linalg.svd(x, full_matrices=False)
+    low_rank = (u[:, :2] * s[:2]) @ vt[:2]
+    costs = [s.sum(), (low_rank**2).sum() + low_rank[0, 1], (pt.linalg.pinv(x) ** 2).sum()]
+    check([x], [pt.grad(cost, x) for cost in costs], [numbers(5, 3)], 1e-7)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(9, 4), (4, 9), (20, 20), (1, 3)])
+@pytest.mark.parametrize("mode", ["full", "economic", "r"])
+def test_qr_has_the_signs_of_lapack(rows: int, columns: int, mode: str) -> None:
+    x = pt.dmatrix("x")
+    found = pt.linalg.qr(x, mode=mode)
+    outputs = list(found) if isinstance(found, list | tuple) else [found]
+    array = numbers(rows, columns)
+    check([x], outputs, [array])
+    pivoted = pt.linalg.qr(x, mode=mode, pivoting=True)
+    check([x], list(pivoted), [array * np.arange(1, columns + 1) ** 2])
+
+
+def test_least_squares() -> None:
+    x, y = pt.dmatrix("x"), pt.dmatrix("y")
+    lstsq = pt.linalg.lstsq if hasattr(pt.linalg, "lstsq") else pt.nlinalg.lstsq
+    check([x, y], lstsq(x, y, 1e-10), [numbers(7, 3), numbers(7, 2)])
+    low = numbers(7, 1) @ numbers(1, 3)
+    check([x, y], lstsq(x, y, 1e-10), [low, numbers(7, 2)])

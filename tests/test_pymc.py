@@ -96,7 +96,37 @@ def gaussian_process() -> Any:
     return model
 
 
-MODELS = [eight_schools, varying_slopes, counts_and_choices, gaussian_process]
+def periodic_process() -> Any:
+    """Return a periodic process in its basis: Bessel functions of all orders weigh the waves."""
+    x = np.linspace(0, 3, 9)[:, None]
+    with pm.Model() as model:
+        length, scale = pm.Gamma("length", 2, 1), pm.HalfNormal("scale", 2)
+        waves = pm.gp.cov.Periodic(1, period=1.5, ls=length)
+        process = pm.gp.HSGPPeriodic(m=6, scale=scale, cov_func=waves)
+        pm.Normal("y", process.prior("f", X=x), 0.3, observed=np.sin(x).ravel())
+    return model
+
+
+def process_on_a_grid() -> Any:
+    """Return a process whose covariance is a Kronecker product, by the eigenvalues of its factors."""
+    axes = [np.linspace(0, 1, 4)[:, None], np.linspace(0, 2, 3)[:, None]]
+    with pm.Model() as model:
+        length = pm.Gamma("length", 2, 1, shape=2)
+        covariances = [pm.gp.cov.ExpQuad(1, ls=length[0]), pm.gp.cov.Matern32(1, ls=length[1])]
+        process = pm.gp.MarginalKron(cov_funcs=covariances)
+        noise = pm.HalfNormal("noise", 1)
+        process.marginal_likelihood("y", Xs=axes, y=RNG.normal(size=12), sigma=noise)
+    return model
+
+
+MODELS = [
+    eight_schools,
+    varying_slopes,
+    counts_and_choices,
+    gaussian_process,
+    periodic_process,
+    process_on_a_grid,
+]
 
 
 def density(model: Any) -> tuple[list[Any], list[Any], list[np.ndarray], list[np.ndarray]]:
@@ -174,6 +204,41 @@ PREDICTED: dict[str, Any] = {
     "dirichlet": lambda m: pm.Dirichlet("y", pm.math.exp(m)[:, None] * np.array([1.0, 2.0])),
     "correlated": lambda m: pm.MvNormal("y", m[:, None] * np.ones(2), cov=[[2, 1], [1, 3]]),
 }
+
+
+def starts(*shape: int) -> Any:
+    return pm.Normal.dist(0, 1, shape=shape)
+
+
+SERIES: dict[str, Any] = {
+    "autoregression": lambda: pm.AR(
+        "y", rho=[0.3, 0.5], sigma=1.0, init_dist=starts(3000, 1), shape=(3000, 5)
+    ),
+    "volatility": lambda: pm.GARCH11(
+        "y", omega=1.0, alpha_1=0.2, beta_1=0.3, initial_vol=1.0, shape=(3000, 4)
+    ),
+    "diffusion": lambda: pm.EulerMaruyama(
+        "y",
+        dt=0.1,
+        sde_fn=lambda x, rate: (-rate * x, 0.5),
+        sde_pars=(0.3,),
+        init_dist=starts(),
+        shape=(3000, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize("process", SERIES)
+def test_a_series_is_drawn_step_by_step(process: str) -> None:
+    """PyMC draws it in a scan: the noise has numbers for each step, along its first axis."""
+    with pm.Model():
+        y = SERIES[process]()
+    model = export_graph([], [y], random="input")
+    noise = random_noise(model, np.random.default_rng(6))
+    assert any("anew for each step of a loop" in port.doc_string for port in model.graph.input)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    found = np.asarray(session.run(None, noise)[0])
+    assert difference(found, np.asarray(pm.draw(y, random_seed=4))) == ""
 
 
 @pytest.mark.parametrize("likelihood", PREDICTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from helpers import random_noise, run_model
+from onnx import ModelProto
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.utils import RandomStream
 from scipy import stats
@@ -266,7 +268,7 @@ def test_a_function_with_updates_of_its_generators() -> None:
     assert len(model.graph.output) == 2
 
 
-def test_draws_in_a_branch_and_in_a_loop() -> None:
+def test_draws_in_a_branch() -> None:
     from pytensor.ifelse import ifelse
 
     x = pt.dmatrix("x")
@@ -274,10 +276,119 @@ def test_draws_in_a_branch_and_in_a_loop() -> None:
     branch = ifelse(x[0, 0] > 0, stream.normal(size=3), x[0])
     model = export_graph([x], [branch], random="input")
     assert run_model(model, -np.ones((1, 3)), np.zeros(3))[0].tolist() == [-1, -1, -1]
-    with pytest.warns(DeprecationWarning, match="updates"):
-        y, _ = pytensor.scan(lambda row: row + stream.normal(size=3), sequences=[x])
-    with pytest.raises(Refused, match="in each step"):
-        export_graph([x], [y], random="input")
+
+
+def drawn(distribution: Any, *parameters: Any, rng: Any, **options: Any) -> tuple[Any, Any]:
+    """Return a draw and the next state of its generator."""
+    state, draw = distribution(*parameters, rng=rng, **options).owner.outputs
+    return draw, state
+
+
+def stepped(*arguments: Any, **options: Any) -> tuple[Any, dict[Any, Any]]:
+    """Return what a scan gives and its updates, which PyTensor 3 deprecates and still needs here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        found: tuple[Any, dict[Any, Any]] = pytensor.scan(*arguments, **options)
+    return found
+
+
+def sizes_of_noise(model: ModelProto) -> list[list[int | str]]:
+    return [
+        [dim.dim_value or dim.dim_param for dim in port.type.tensor_type.shape.dim]
+        for port in model.graph.input
+        if port.name.startswith("noise")
+    ]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_each_step_of_a_loop_draws_anew(compiled: bool) -> None:
+    """An autoregression with normal and exponential noise: numbers for each step, along the steps."""
+    x, state = pt.dmatrix("x"), pytensor.shared(np.random.default_rng(3))
+
+    def step(row: Any, before: Any, rng: Any) -> Any:
+        shock, rng_between = drawn(pt.random.normal, 0.0, 2.0, rng=rng, size=3)
+        wait, rng_after = drawn(pt.random.exponential, 1.5, rng=rng_between)
+        return [0.5 * before + row + shock, wait], {rng: rng_after}
+
+    outputs, updates = stepped(
+        step, sequences=[x], outputs_info=[pt.zeros(3), None], non_sequences=[state]
+    )
+    options: dict[str, Any] = {"random": "input", "dims": {"x": ("time", 3)}}
+    model = (
+        export(pytensor.function([x], outputs, updates=updates), **options)
+        if compiled
+        else export_graph([x], outputs, **options)
+    )
+    assert sizes_of_noise(model) == [["time", 3], ["time"]]
+    documented = [port.doc_string for port in model.graph.input]
+    assert sum("anew for each step of a loop, along the first axis" in d for d in documented) == 2
+    rows, u = np.arange(12.0).reshape(4, 3), np.array([0.5, 0.1, 0.9, 0.3])
+    z = np.random.default_rng(4).normal(size=(4, 3))
+    found, waits = run_model(model, rows, z, u)
+    expected, before = [], np.zeros(3)
+    for row, shock in zip(rows, z, strict=True):
+        before = 0.5 * before + row + 2 * shock
+        expected.append(before)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(waits, -1.5 * np.log1p(-u), rtol=1e-12)
+
+
+def test_loops_within_loops_and_of_any_length() -> None:
+    x, n, state = pt.dmatrix("x"), pt.lscalar("n"), pytensor.shared(np.random.default_rng(3))
+
+    def walk(before: Any, rng: Any) -> Any:
+        draw, after = drawn(pt.random.normal, before, 1.0, rng=rng)
+        return draw, {rng: after}
+
+    def walks(row: Any, rng: Any) -> Any:
+        return stepped(walk, outputs_info=[row[0]], non_sequences=[rng], n_steps=5)
+
+    many, _ = stepped(walks, sequences=[x], non_sequences=[state])
+    model = export_graph([x], [many], random="input")
+    assert sizes_of_noise(model) == [["x_0", 5]]
+    z = np.random.default_rng(4).normal(size=(2, 5))
+    (found,) = run_model(model, np.array([[1.0], [2.0]]), z)
+    np.testing.assert_allclose(found, np.cumsum(z, axis=1) + np.array([[1.0], [2.0]]))
+
+    zero = pt.constant(np.float64(0))
+    one, _ = stepped(walk, outputs_info=[zero], non_sequences=[state], n_steps=n)
+    model = export_graph([n], [one], random="input")
+    assert sizes_of_noise(model) == [["noise_0"]]
+    np.testing.assert_allclose(run_model(model, 3, z[0])[0], np.cumsum(z[0, :3]))
+
+
+def test_a_generator_that_steps_do_not_move_gives_each_the_same_numbers() -> None:
+    x, state = pt.dmatrix("x"), pytensor.shared(np.random.default_rng(3))
+    y, _ = stepped(lambda row: row + pt.random.normal(size=2, rng=state), sequences=[x])
+    ours = pytensor.function([x], y)(np.zeros((3, 2)))
+    assert (ours == ours[0]).all()
+    model = export_graph([x], [y], random="input")
+    assert sizes_of_noise(model) == [[2]]
+    assert run_model(model, np.zeros((3, 2)), ours[0])[0].tolist() == ours.tolist()
+
+
+def test_draws_of_a_loop_from_one_state_are_refused() -> None:
+    x, state = pt.dvector("x"), pytensor.shared(np.random.default_rng(3))
+
+    def twice(row: Any, rng: Any) -> Any:
+        one, after = drawn(pt.random.normal, rng=rng)
+        return row + one + pt.random.uniform(rng=rng), {rng: after}
+
+    def behind(row: Any, rng: Any) -> Any:
+        one, between = drawn(pt.random.normal, rng=rng)
+        return row + one + pt.random.uniform(rng=between), {rng: between}
+
+    def plain(row: Any, rng: Any) -> Any:
+        one, after = drawn(pt.random.normal, rng=rng)
+        return row + one, {rng: after}
+
+    for step in (twice, behind):
+        y, _ = stepped(step, sequences=[x], non_sequences=[state])
+        with pytest.raises(Refused, match="another draw reads too"):
+            export_graph([x], [y], random="input")
+    y, _ = stepped(plain, sequences=[x], non_sequences=[state])
+    with pytest.raises(Refused, match="another draw reads too"):
+        export_graph([x], [y + pt.random.uniform(rng=state)], random="input")
 
 
 def test_two_draws_from_one_state_are_refused() -> None:

@@ -146,7 +146,7 @@ def schema() -> dict[str, Any]:
         },
         "reads": {
             "type": "array",
-            "items": {"type": "string", "pattern": r"^[a-z][A-Za-z0-9_]*\??$"},
+            "items": {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_]*\??$"},
         },
         "choose": {"$ref": "#/definitions/formula"},
         "needs": {"type": "object", "additionalProperties": REASON, "minProperties": 1},

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from onnx_mapper.conformance.mutants.runs import (
     SURVIVED,
@@ -16,6 +16,7 @@ from onnx_mapper.conformance.mutants.runs import (
     mutant_jobs,
     run_mutants,
 )
+from onnx_mapper.conformance.mutants.unlike import rows_unlike
 from onnx_mapper.conformance.reproduction import versions
 from onnx_mapper.conformance.run.items import Item
 from onnx_mapper.conformance.run.oracle import PASSED
@@ -23,6 +24,7 @@ from onnx_mapper.conformance.runner import RowResult, run_rows
 from onnx_mapper.conformance.select import selector
 from onnx_mapper.conformance.subject import Subject, find_subject
 from onnx_mapper.model.file import check_target
+from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.progress import Progress
 from onnx_mapper.rows.fit import why_inactive
 from onnx_mapper.user_code import add_import_option, import_ops
@@ -46,6 +48,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--full",
         action="store_true",
         help="whole grids, and all items against lies that are declared equivalent; not samples",
+    )
+    parser.add_argument(
+        "--one-opset",
+        action="store_true",
+        help=f"each case at one opset alone: {DEFAULT_OPSET}, or the first that it has; with --unlike "
+        "those of such rows at all",
     )
     parser.add_argument("--mutants", action="store_true", help="also lie about the rows")
     parser.add_argument(
@@ -82,10 +90,17 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"left out: {error}", file=sys.stderr)
     chosen = selector(arguments.k)
     titles = subject.titles()
+    every_opset = _rows_at_every_opset(subject, arguments)
     selected = {
         titles[title]: kept
         for title, items in subject.items(arguments.full).items()
-        if (kept := [item for item in items if chosen(item.id)])
+        if (
+            kept := [
+                item
+                for item in items
+                if chosen(item.id) and (title in every_opset or item.is_at_first_opset)
+            ]
+        )
     }
     for inactive in subject.inactive if arguments.paths else ():
         print(f"left out: {inactive.place}: {why_inactive(inactive)}", file=sys.stderr)
@@ -110,6 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
             "versions": versions(),
             "unlike": arguments.unlike,
             "one_in": arguments.one_in,
+            "one_opset": arguments.one_opset,
             "rows": [row.data() for row in rows],
             "mutants": [verdicts.data() for verdicts in lies],
         }
@@ -131,6 +147,13 @@ def run(arguments: argparse.Namespace) -> int:
             f"{crashed} ended by a crash"
         )
     return int(bool(failed or empty or unnoticed or crashed))
+
+
+def _rows_at_every_opset(subject: Subject, arguments: argparse.Namespace) -> Collection[str]:
+    """Return the rows whose cases are run at all their opsets."""
+    if not arguments.one_opset:
+        return {row.title for row in subject.rows}
+    return rows_unlike(subject.rows, arguments.unlike) if arguments.unlike else ()
 
 
 def _jobs(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from onnx_mapper.errors import Place, RowError
 from onnx_mapper.language.scope import Compute, Scope, call_definition
-from onnx_mapper.language.tensors import TensorType, Value
+from onnx_mapper.language.tensors import Counter, TensorType, Value
 from onnx_mapper.language.values import StaticError, Vector, bounded, describe, leaves
 
 Items = Callable[[Scope], list[Any]]
@@ -261,7 +261,7 @@ class _Loop:
         assert nodes is not None
         first = [_tensor(item) for item in leaves(Vector(self.given))]
         ports = [
-            (STEP, TensorType("int64", ())),
+            (STEP, Counter("int64", ())),
             ("going", TensorType("bool", ())),
             *_named_leaves(self.names, self.given),
         ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from onnx_mapper.language.arrays import Array
-from onnx_mapper.language.tensors import StaticShape, TensorType, Value
+from onnx_mapper.language.tensors import StaticShape, Step, TensorType, Value
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,11 @@ class Nodes(Answers, Protocol):
         """Whether nodes now go into a graph inside a node."""
 
     @property
-    def repeated(self) -> bool:
-        """Whether nodes now go into a graph that may run several times."""
+    def steps(self) -> tuple[Step | None, ...]:
+        """The step of each loop that nodes now go into, the outermost first.
+
+        None stands for a loop whose row doesn't count its steps.
+        """
 
     def fresh_name(self, hint: str) -> str:
         """Return a name that nothing in the model has."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import numpy as np
 
 from onnx_mapper.language.tensors import TensorType, Value
-from onnx_mapper.language.values import DTYPES, StaticError, Vector, as_static, describe
+from onnx_mapper.language.values import DTYPES, StaticError, Unknown, Vector, as_static, describe
 
 Answerer = Literal["vocabulary", "model", "graph", "language"]
 """A function of the vocabulary, the model under construction, the graph at hand, or a form of the
@@ -54,6 +54,10 @@ DTYPE = Kind(
     "a tensor or a dtype", lambda value: isinstance(value, str | Value | TensorType), _dtype_name
 )
 INTEGER = Kind("a whole number", _is_integer)
+SIZE = Kind(
+    "a size, known or not",
+    lambda value: value is None or _is_integer(value) or isinstance(value, Unknown),
+)
 NUMBER = Kind("a number", lambda value: isinstance(value, int | float))
 TEXT = Kind("a text", lambda value: isinstance(value, str))
 OPERATOR = Kind("the name of an operator", lambda value: isinstance(value, str))
@@ -63,6 +67,7 @@ Tensor = Annotated[Value, TENSOR]
 Items = Annotated[Vector, VECTOR]
 Dtype = Annotated[str, DTYPE]
 Integer = Annotated[int, INTEGER]
+AnySize = Annotated[int | Unknown | None, SIZE]
 Number = Annotated[float, NUMBER]
 Text = Annotated[str, TEXT]
 Operator = Annotated[str, OPERATOR]

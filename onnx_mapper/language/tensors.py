@@ -87,6 +87,30 @@ class TensorType:
     shape: StaticShape | None
 
 
+@dataclass(frozen=True)
+class Counter(TensorType):
+    """The type of the number of a loop's step, which draws inside of the loop know their steps by.
+
+    Attributes:
+        steps: How many steps there are at most: a number, an open size, or None where unknown.
+    """
+
+    steps: int | Unknown | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A step of a loop, as nodes in the loop's body see it.
+
+    Attributes:
+        number: The tensor that counts the steps, from 0.
+        steps: How many there are at most: a number, an open size, or None where unknown.
+    """
+
+    number: Value
+    steps: int | Unknown | None
+
+
 def dimensions(value: Value | TensorType) -> Vector | None:
     """Return the static shape as a vector with unknown sizes, or None for an unknown rank."""
     if value.shape is None:

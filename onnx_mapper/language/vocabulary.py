@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from onnx_mapper.language.registry import (
+    AnySize,
     Call,
     Dtype,
     Integer,
@@ -26,7 +27,7 @@ from onnx_mapper.language.registry import (
     Text,
     Typed,
 )
-from onnx_mapper.language.tensors import OpenSize, TensorType, Value, dimensions
+from onnx_mapper.language.tensors import Counter, OpenSize, TensorType, Value, dimensions
 from onnx_mapper.language.values import (
     LONGEST_VECTOR,
     Unknown,
@@ -413,6 +414,12 @@ def scalar(x: Dtype) -> TensorType:
 
 
 @_call()
+def counter(n: AnySize) -> TensorType:
+    """Type of the number of a loop's step, of n at most or None: draws in the body have noise for each."""
+    return Counter("int64", (), n)
+
+
+@_call()
 def resizable(x: Typed) -> TensorType:
     """Type of tensors of x's dtype and rank, but of any sizes."""
     return TensorType(x.dtype, (None,) * rank(x))
@@ -515,8 +522,8 @@ def excess(x: Any, n: Any) -> Any:
 
 
 @_call(by="graph")
-def noise(distribution: Text, dtype: Dtype, sizes: Items) -> Value:
-    """A model input for random numbers."""
+def noise(distribution: Text, dtype: Dtype, sizes: Items) -> Vector:
+    """A model input for random numbers, and the numbers of the loops' steps that go before its axes."""
     raise NotImplementedError
 
 

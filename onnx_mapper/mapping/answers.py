@@ -10,13 +10,18 @@ from typing import Any, Protocol
 from onnx_mapper.capture.rewrites import constant_excess
 from onnx_mapper.errors import RefusedHere
 from onnx_mapper.language.nodes import Nodes
-from onnx_mapper.language.tensors import OpenSize, TensorType, Value
+from onnx_mapper.language.tensors import OpenSize, TensorType
 from onnx_mapper.language.text import shortened
 from onnx_mapper.language.values import StaticError, Vector, describe
-from onnx_mapper.mapping.site import Dtypes, Generator, Noise, Site
+from onnx_mapper.mapping.site import Dtypes, Generator, Noise, Site, is_generator
 from onnx_mapper.rows.model import Row
 
 DEEPEST_INNER_GRAPH = 50
+
+STATE_IN_USE = (
+    "a state that another draw reads too, so that PyTensor makes both of the same numbers: draw from "
+    "a RandomStream, or from the next state that the other draw gives"
+)
 
 
 class Mapper(Protocol):
@@ -93,8 +98,13 @@ class Answers:
             )
         graph = self._mapper.cleaned(graph)
         values = dict(zip(graph.inputs, inputs, strict=True))
+        carried = [v for v in graph.inputs if is_generator(v) and values[v] is None]
+        values.update((v, Generator(self._mapper.nodes.steps)) for v in carried)
         rankless = any(type_.dtype and type_.shape is None for type_ in site.outputs)
-        return Vector(self._mapper.walk(graph.outputs, values, rankless, site.depth, site.name))
+        results = self._mapper.walk(graph.outputs, values, rankless, site.depth, site.name)
+        if carried and any(isinstance(r, Generator) and self._mapper.is_used(r) for r in results):
+            raise RefusedHere(f"the next step reads a generator in {STATE_IN_USE}")
+        return Vector(results)
 
     def excess(self, x: Any, n: Any) -> int | None:
         """Tell by how much the first size of an input, or the number in it, exceeds that in another.
@@ -107,32 +117,34 @@ class Answers:
             raise StaticError("excess asks about two inputs of the op, as they come in")
         return constant_excess(*found)
 
-    def noise(self, distribution: str, dtype: str, sizes: Any) -> Value:
-        """Make an input of the model that takes random numbers."""
+    def noise(self, distribution: str, dtype: str, sizes: Any) -> Vector:
+        """Make an input of the model that takes random numbers, for each step of the loops around it.
+
+        Returns:
+            The input, and the number of the step at hand for each of its leading axes.
+        """
         mapper, site = self._mapper, self._site
         nodes = mapper.nodes
         if mapper.random != "input":
             raise StaticError("noise is made only where `needs` says that random is 'input'")
-        if nodes.repeated:
-            raise RefusedHere(
-                "a draw inside a loop needs other random numbers in each step: draw before the "
-                "loop, and go along the draws as a sequence"
-            )
         states = [state for state in site.inputs if isinstance(state, Generator)]
-        if not self._draws and any(mapper.is_used(state) for state in states):
+        steps = [step for step in (states[0].steps if states else nodes.steps) if step]
+        if len(steps) < len(states[0].steps if states else nodes.steps):
             raise RefusedHere(
-                "it reads a generator in a state that another draw reads too, so that PyTensor "
-                "makes both of the same numbers: draw from a RandomStream, or from the next "
-                "state that the other draw gives"
+                "a draw inside a loop needs other random numbers in each step, and this loop "
+                "doesn't count its steps: draw before it, and go along the draws"
             )
+        if not self._draws and any(mapper.is_used(state) for state in states):
+            raise RefusedHere(f"it reads a generator in {STATE_IN_USE}")
         hint = f"{site.name}_noise" if site.name else "noise"
+        sizes = [*(step.steps for step in steps), *sizes]
         dims = [size if isinstance(size, int) else None for size in sizes]
         value = nodes.input(nodes.fresh_name(hint), mapper.dtypes.of(dtype), dims)
         told = [size if isinstance(size, OpenSize) else None for size in sizes]
         value = replace(value, sizes=tuple(a or b for a, b in zip(told, value.sizes, strict=True)))
-        mapper.take_noise(Noise(value, distribution, nodes.source), states)
+        mapper.take_noise(Noise(value, distribution, nodes.source, len(steps)), states)
         self._draws = True  # one draw may be made of several numbers
-        return value
+        return Vector([value, Vector(step.number for step in steps)])
 
 
 def _check_op(question: str, op: Any) -> None:

@@ -10,10 +10,8 @@ from onnx_mapper.language.scope import Scope
 from onnx_mapper.language.values import as_static, describe
 from onnx_mapper.mapping.site import Site
 from onnx_mapper.rows.fit import (
-    Fit,
     NoDefault,
     default_of,
-    fit_of,
     is_same,
     unread_problem,
     versions,
@@ -35,7 +33,6 @@ class Choice:
     def __init__(self, table: Table, strict: bool) -> None:
         self._table = table
         self._strict = strict
-        self._fits: dict[tuple[int, type], Fit] = {}
         self._drifts: dict[str, None] = {}
 
     @property
@@ -91,7 +88,7 @@ class Choice:
         Raises:
             RowError: When it is the user's row, and its class came or changed since it was read.
         """
-        fit = self._fit(row, op)
+        fit = self._table.fit(row, type(op))
         for misfit in fit.misfits:
             if not row.shipped:
                 raise RowError(misfit.place, f"{row.name} {misfit.problem}")
@@ -110,15 +107,9 @@ class Choice:
                 )
         return ""
 
-    def _fit(self, row: Row, op: Any) -> Fit:
-        key = id(row), type(op)
-        if key not in self._fits:
-            self._fits[key] = fit_of(row, type(op))
-        return self._fits[key]
-
     def _note_drift(self, row: Row, op: Any) -> None:
         """Remember attributes that came after the row was written, and stand at their defaults."""
-        for name in self._fit(row, op).unread:
+        for name in self._table.fit(row, type(op)).unread:
             value = describe(as_static(getattr(op, name, None)))
             self._drifts[
                 f"{row.name}.{name} is new. It is {value}, as by default, so the op is taken as "

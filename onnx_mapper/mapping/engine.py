@@ -19,7 +19,7 @@ from onnx_mapper.language.scope import Lazy, Limit, Scope
 from onnx_mapper.language.tensors import Value
 from onnx_mapper.language.text import shortened
 from onnx_mapper.language.values import DTYPES, StaticError, Vector, as_static, describe
-from onnx_mapper.mapping.answers import Answers, unfused
+from onnx_mapper.mapping.answers import STATE_IN_USE, Answers, unfused
 from onnx_mapper.mapping.choice import Choice
 from onnx_mapper.mapping.equal_sizes import EqualSizes
 from onnx_mapper.mapping.results import finished
@@ -162,11 +162,14 @@ class Engine:
         outputs = rankless(types) if is_rankless else types
         told = len(self._refusals)
         self._outer = node if depth == 0 else self._outer
+        inputs: tuple[Any, ...] = ()
         try:
             inputs = tuple(self.read(variable, values) for variable in node.inputs)
             name = next((v.name for v in node.outputs if v.name), usual_name)
             site = Site(node.op, inputs, outputs, depth, 0, tuple(node.inputs), name)
+            used = tuple(self._used_generators)
             results = self.apply(site)
+            self._take_states(inputs, results, node.outputs, used)
         except (RowError, StaticError, RefusedHere) as error:
             if len(self._refusals) == told and not self._follows(error, node, values):
                 self._refuse(node, error)
@@ -175,7 +178,34 @@ class Engine:
             if depth and not self.nodes.nested:
                 self._inner_steps.append(InnerStep(self._outer, node, inputs, results))
         for variable, result in zip(node.outputs, results, strict=True):
-            values[variable] = Generator() if is_generator(variable) else result
+            values[variable] = (
+                self._next_state(inputs, result) if is_generator(variable) else result
+            )
+
+    def _take_states(
+        self, given: Sequence[Any], results: Sequence[Any], outputs: Sequence[Any], used: Any
+    ) -> None:
+        """Note the states of generators that an op reads and makes new ones of.
+
+        Raises:
+            RefusedHere: When others have read one before.
+        """
+        is_new = any(
+            is_generator(variable) and not isinstance(result, Generator)
+            for variable, result in zip(outputs, results, strict=True)
+        )
+        states = [item for item in given if isinstance(item, Generator)] if is_new else []
+        if any(state in used for state in states):
+            raise RefusedHere(f"it reads a generator in {STATE_IN_USE}")
+        self._used_generators.extend(states)
+
+    def _next_state(self, inputs: Sequence[Any], result: Any) -> Generator:
+        """Return the state of a generator that an op gives, one of its own or what a row gave."""
+        if isinstance(result, Generator):
+            return result
+        read = {item.steps for item in inputs if isinstance(item, Generator)}
+        steps = read or {self.nodes.steps}
+        return Generator(steps.pop() if len(steps) == 1 else (None,))
 
     def _follows(self, error: Exception, node: Any, values: Mapping[Any, Any]) -> bool:
         """Tell whether a failure may be due to what stands in for the result of a refused op."""

@@ -12,7 +12,7 @@ from pytensor.tensor.random.type import RandomType
 
 from onnx_mapper.language.arrays import Array, Converted, Numbers, pieces_of
 from onnx_mapper.language.nodes import Source
-from onnx_mapper.language.tensors import StaticShape, TensorType, Value
+from onnx_mapper.language.tensors import StaticShape, Step, TensorType, Value
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,16 @@ class Site:
     name: str = ""
 
 
+@dataclass(frozen=True, eq=False)
 class Generator:
-    """What stands for the state of a generator of random numbers, which ONNX doesn't have."""
+    """What stands for the state of a generator of random numbers, which ONNX doesn't have.
+
+    Attributes:
+        steps: The step of each loop in which it has a state of its own; a generator that a loop
+            reads from outside has the same state in all of its steps.
+    """
+
+    steps: tuple[Step | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,14 +59,18 @@ class Noise:
         value: The input's tensor.
         distribution: What its numbers must be drawn from, independently of each other.
         source: The op and the row that read it.
+        loops: How many loops around the draw it has leading axes for, one entry for each step.
     """
 
     value: Value
     distribution: str
     source: Source
+    loops: int = 0
 
     def __str__(self) -> str:
-        return f"{self.distribution}, for {self.source}"
+        axes = "axis" if self.loops == 1 else f"{self.loops} axes"
+        anew = f"; anew for each step of a loop, along the first {axes}" if self.loops else ""
+        return f"{self.distribution}, for {self.source}{anew}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from onnx.defs import OpSchema
 
 from onnx_mapper.language.arrays import Array, Numbers
 from onnx_mapper.language.nodes import Source
-from onnx_mapper.language.tensors import StaticShape, TensorType, Value
+from onnx_mapper.language.tensors import Counter, StaticShape, Step, TensorType, Value
 from onnx_mapper.model.binding import bind_inputs
 from onnx_mapper.model.constants import Constants
 from onnx_mapper.model.kernels import KernelTable, kernel_table
@@ -123,9 +123,9 @@ class GraphBuilder:
         return len(self._list.bodies) > 1
 
     @property
-    def repeated(self) -> bool:
-        """Whether nodes now go into a graph that may run several times."""
-        return any(not body.lazy for body in self._list.bodies[1:])
+    def steps(self) -> tuple[Step | None, ...]:
+        """The step of each loop around new nodes, the outermost first; None where none counts it."""
+        return tuple(body.step for body in self._list.bodies[1:] if not body.lazy)
 
     @property
     def has_branches(self) -> bool:
@@ -279,6 +279,7 @@ class GraphBuilder:
                 self._list.sizes.named(Value(self.names.fresh(hint), t.dtype, t.shape))
                 for hint, t in inputs
             ]
+            body.step = _step_counted(given, [t for _, t in inputs])
             made = build(given)
             if self.rewrite_body is not None and not self._list.doubtful:
                 made = list(map(self.rewrite_body(made), made))
@@ -345,3 +346,11 @@ class GraphBuilder:
             if final(value.name) in wanted and value.numbers is not None
         }
         return graph, arrays
+
+
+def _step_counted(given: Sequence[Value], likes: Sequence[Value | TensorType]) -> Step | None:
+    """Return the step that an input of a loop's body counts, if one does."""
+    for value, like in zip(given, likes, strict=True):
+        if isinstance(like, Counter):
+            return Step(value, like.steps)
+    return None

@@ -14,7 +14,7 @@ from onnx.shape_inference import infer_node_outputs
 
 from onnx_mapper.language.arrays import Array, read
 from onnx_mapper.language.nodes import Source
-from onnx_mapper.language.tensors import Value
+from onnx_mapper.language.tensors import Step, Value
 from onnx_mapper.language.values import StaticError
 from onnx_mapper.model.constants import Constants
 from onnx_mapper.model.fold import compute_node, empty_results, worth_folding
@@ -47,6 +47,7 @@ class Body:
     outputs_by_node: dict[bytes, tuple[Value, ...]] = field(default_factory=dict)
     own_names: set[str] = field(default_factory=set)
     lazy: bool = False
+    step: Step | None = None
 
 
 class NodeList:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from onnx_mapper.errors import InvalidRequest, RowError, told_with_folder
 from onnx_mapper.language import vocabulary
 from onnx_mapper.language.scope import Definition, Language
 from onnx_mapper.rows.checks import check_definition, check_no_recursion, check_pattern, check_row
+from onnx_mapper.rows.fit import Fit, fit_of
 from onnx_mapper.rows.model import MappingFile, Row
-from onnx_mapper.rows.op_classes import class_path, find_class
+from onnx_mapper.rows.op_classes import class_path, find_class, props_of
 from onnx_mapper.rows.reader import read_mapping_file
 from onnx_mapper.rows.resources import folder
 
@@ -34,6 +35,16 @@ class Table:
     by_class: dict[str, tuple[Row, ...]]
     language: Language
     patterns: tuple[Row, ...] = ()
+    _fits: dict[tuple[object, ...], Fit] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def fit(self, row: Row, cls: type) -> Fit:
+        """Return how one of the rows fits a class, found once for each state of the class."""
+        key = id(row), cls, props_of(cls), getattr(cls, "make_node", None)
+        if key not in self._fits:
+            self._fits[key] = fit_of(row, cls)
+        return self._fits[key]
 
     def rows_for(self, op: Any) -> tuple[Row, ...]:
         """Return the rows of an Op's class, or of the nearest base class that serves it.

@@ -82,11 +82,14 @@ def scanned(step: Callable[[Mapping[str, Any]], list[Any]], given: Mapping[str, 
             taken = [left.pop(0) for _ in read.taps or (0,)]
             names[name] = taken if read.taps else taken[0]
         results, end = run(names)
-        return (results, end) if end is not None else results
+        updates = _next_states(results)
+        return (results, updates, end) if end is not None else (results, updates)
 
     sample = {n: _sample(read.sequence, read.taps) for n, read in each.items()}
     sample |= {n: _past_sample(read) for n, read in earlier.items()}
-    count = len(run(sample)[0])
+    tried = run(sample)[0]
+    count = len(tried)
+    draws = bool(_next_states(tried))
     outputs = pytensor.scan(  # type: ignore[attr-defined]
         call,
         sequences=[{"input": r.sequence, "taps": list(r.taps or (0,))} for r in each.values()],
@@ -94,10 +97,26 @@ def scanned(step: Callable[[Mapping[str, Any]], list[Any]], given: Mapping[str, 
             *({"initial": r.first, "taps": list(r.taps or (-1,))} for r in earlier.values()),
             *[None] * (count - len(earlier)),
         ],
-        return_updates=False,
+        return_updates=draws,
         **options,
     )
+    outputs = outputs[0] if draws else outputs
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def _next_states(results: list[Any]) -> dict[Any, Any]:
+    """Return the states of generators that draws of a step leave to the next one."""
+    from pytensor.compile.sharedvalue import SharedVariable
+    from pytensor.graph.traversal import ancestors
+
+    nodes = {v.owner for v in ancestors(results) if v.owner}
+    draws = [node for node in nodes if hasattr(node.op, "rng_param")]
+    return {
+        before: after
+        for node in draws
+        for before, after in node.op.update(node).items()
+        if isinstance(before, SharedVariable)
+    }
 
 
 def _sample(tensor: Any, taps: tuple[int, ...]) -> Any:

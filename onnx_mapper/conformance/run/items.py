@@ -70,6 +70,13 @@ class Item:
     problem: str = ""
 
     @property
+    def is_at_first_opset(self) -> bool:
+        """Whether its opset is the one that cases have first: the default one, where they have it."""
+        if self.case is None or self.refuse is not None:
+            return True
+        return self.setting.opset == _default_first(self.case.opsets)[0]
+
+    @property
     def seed(self) -> int:
         """Seeds the numbers: the same for all opsets, shapes and PyTensor lines."""
         case = self.case.name if self.case else ""
@@ -114,7 +121,7 @@ def _refused_item(row: Row, title: str) -> Item:
 def _of_case(
     row: Row, case: Case, deviations: tuple[Exempt, ...], full: bool, title: str
 ) -> Iterator[Item]:
-    opsets = sorted(case.opsets, key=lambda opset: (opset != DEFAULT_OPSET, opset))
+    opsets = _default_first(case.opsets)
     axes: list[Sequence[Any]] = [
         case.shapes,
         *(values for _, values in case.grid),
@@ -141,6 +148,10 @@ def _of_case(
         for setting in _refusing(settings[0], refuse.choice):
             name = _id(title, case, setting, "refuse")
             yield Item(name, row, case, setting, deviations, refuse, True)
+
+
+def _default_first(opsets: Sequence[int]) -> list[int]:
+    return sorted(opsets, key=lambda opset: (opset != DEFAULT_OPSET, opset))
 
 
 def _setting(case: Case, values: Sequence[Any]) -> Setting:

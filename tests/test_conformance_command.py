@@ -51,6 +51,24 @@ def test_rows_that_follow_pytensor(tmp_path, capsys):
     assert lines[-1] == "2 rows, 12 items passed, 0 failed in 0 rows"
 
 
+def test_each_case_at_one_opset(tmp_path, capsys):
+    """Opset 21 where a case has it, else the first that it has."""
+    path = write(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    text = text.replace("opsets: [21]", "opsets: [18, 21, 28]", 1)
+    path.write_text(text.replace("opsets: [21]", "opsets: [28, 20]", 1), encoding="utf-8")
+    counts, found = [], tmp_path / "found.json"
+    for flags in ([], ["--one-opset"]):
+        assert main(["test", str(tmp_path), "-j0", "--json", str(found), *flags]) == 0
+        report = json.loads(found.read_text(encoding="utf-8"))
+        assert report["one_opset"] == bool(flags)
+        counts.append([row["passed"] for row in report["rows"]])
+    capsys.readouterr()
+    assert counts == [[18, 12], [6, 6]]
+    assert main(["test", str(tmp_path), "-j0", "--one-opset", "-k", "opset20 or opset21"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 rows, 12 items passed")
+
+
 def test_a_row_of_whose_cases_pytensor_builds_none(tmp_path, capsys):
     """It would pass whatever it says."""
     row = """

@@ -88,3 +88,6 @@ def test_where_not_all_lies_were_told_their_numbers_are_not_compared() -> None:
     assert differences(text, told, every_lie=False) == []
     fewer = text.replace(row, " | ".join([cells[0], "1", *cells[2:]]))
     assert differences(text, fewer, every_lie=False)
+    assert differences(text, fewer, every_lie=False, every_opset=False) == []
+    gone = text.replace(f"{row}\n", "")
+    assert differences(text, gone, every_lie=False, every_opset=False)

@@ -128,8 +128,9 @@ class Answers:
         if mapper.random != "input":
             raise StaticError("noise is made only where `needs` says that random is 'input'")
         states = [state for state in site.inputs if isinstance(state, Generator)]
-        steps = [step for step in (states[0].steps if states else nodes.steps) if step]
-        if len(steps) < len(states[0].steps if states else nodes.steps):
+        loops = states[0].steps if states else nodes.steps
+        steps = [step for step in loops if step is not None]
+        if len(steps) < len(loops):
             raise RefusedHere(
                 "a draw inside a loop needs other random numbers in each step, and this loop "
                 "doesn't count its steps: draw before it, and go along the draws"

@@ -201,6 +201,7 @@ def test_exponentials_of_matrices_and_their_gradient(size: int | None) -> None:
         check([x], [gradient], [array])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 12, None])
 def test_eigenvalues_and_what_vectors_make_of_them(size: int | None) -> None:
     """Principal components, a matrix's root, and gradients of both; vectors have signs of their own."""
@@ -212,6 +213,7 @@ def test_eigenvalues_and_what_vectors_make_of_them(size: int | None) -> None:
     check([x], [pt.grad(w[-1] + (v[:, 0] ** 4).sum(), x)], [array], 1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "columns"), [(9, 4), (4, 9), (20, 20), (1, 3)])
 @pytest.mark.parametrize("known", [True, False])
 def test_singular_values_pseudo_inverses_and_norms(rows: int, columns: int, known: bool) -> None:
@@ -236,6 +238,7 @@ def test_a_matrix_of_low_rank_has_singular_values_of_0() -> None:
     np.testing.assert_allclose(right @ right.T, np.eye(6), atol=1e-13)
 
 
+@pytest.mark.slow
 def test_gradients_of_singular_values_and_of_a_pseudo_inverse() -> None:
     x = pt.dmatrix("x")
     u, s, vt = pt.linalg.svd(x, full_matrices=False)
@@ -244,6 +247,7 @@ def test_gradients_of_singular_values_and_of_a_pseudo_inverse() -> None:
     check([x], [pt.grad(cost, x) for cost in costs], [numbers(5, 3)], 1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "columns"), [(9, 4), (4, 9), (20, 20), (1, 3)])
 @pytest.mark.parametrize("mode", ["full", "economic", "r"])
 def test_qr_has_the_signs_of_lapack(rows: int, columns: int, mode: str) -> None:

@@ -228,6 +228,7 @@ SERIES: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", SERIES)
 def test_a_series_is_drawn_step_by_step(process: str) -> None:
     """PyMC draws it in a scan: the noise has numbers for each step, along its first axis."""
@@ -241,6 +242,7 @@ def test_a_series_is_drawn_step_by_step(process: str) -> None:
     assert difference(found, np.asarray(pm.draw(y, random_seed=4))) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", PREDICTED)
 def test_a_prior_predictive_draw_leaves_as_a_model(likelihood: str) -> None:
     """Its draws have PyMC's distribution when its noise has the distribution that it asks for."""

@@ -72,6 +72,7 @@ RTOL = {"cauchy": 2e-4, "halfcauchy": 2e-4, "vonmises": 1e-8}
 """Of 1 - 1e-12 few digits are left, which the tail of these distributions tells."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("name", DRAWS)
@@ -103,6 +104,7 @@ def test_a_draw_is_the_quantile_of_its_noise(name: str, known: bool, compiled: b
     np.testing.assert_allclose(found, quantile(U, *values), rtol=RTOL.get(name, 1e-10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("of", "quantile", "extremes"),
     [
@@ -123,6 +125,7 @@ def test_quantiles_for_small_and_large_parameters(
     np.testing.assert_allclose(found, quantile(noise, np.array(extremes)), rtol=1e-10, atol=1e-300)
 
 
+@pytest.mark.slow
 def test_angles_far_apart_and_close_together() -> None:
     kappa = np.array([0.0, 1e-3, 0.3, 8.0, 45.0])
     given = pt.dvector("kappa")

@@ -73,8 +73,7 @@ RTOL = {"cauchy": 2e-4, "halfcauchy": 2e-4, "vonmises": 1e-8}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize(("compiled", "known"), [(False, False), (True, True)])
 @pytest.mark.parametrize("name", DRAWS)
 def test_a_draw_is_the_quantile_of_its_noise(name: str, known: bool, compiled: bool) -> None:
     """SciPy's quantile functions are what each draw is compared with, far into the tails."""

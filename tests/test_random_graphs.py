@@ -23,7 +23,7 @@ from onnx_mapper import PrecisionWarning, export, export_graph
 from onnx_mapper.conformance.cases.model import Tolerance
 from onnx_mapper.conformance.run.compare import compare
 
-GRAPHS = int(os.environ.get("ONNX_MAPPER_GRAPHS", "480"))
+GRAPHS = int(os.environ.get("ONNX_MAPPER_GRAPHS", "240"))
 SEED = int(os.environ.get("ONNX_MAPPER_SEED", "20260101"))
 SHARDS = 4
 RAW = pytensor.compile.mode.Mode(linker="py", optimizer=None)

@@ -167,9 +167,10 @@ class Engine:
             inputs = tuple(self.read(variable, values) for variable in node.inputs)
             name = next((v.name for v in node.outputs if v.name), usual_name)
             site = Site(node.op, inputs, outputs, depth, 0, tuple(node.inputs), name)
-            used = tuple(self._used_generators)
+            states = [item for item in inputs if isinstance(item, Generator)]
+            in_use = any(map(self.is_used, states))
             results = self.apply(site)
-            self._take_states(inputs, results, node.outputs, used)
+            self._take_states(states, in_use, results, node.outputs)
         except (RowError, StaticError, RefusedHere) as error:
             if len(self._refusals) == told and not self._follows(error, node, values):
                 self._refuse(node, error)
@@ -183,21 +184,30 @@ class Engine:
             )
 
     def _take_states(
-        self, given: Sequence[Any], results: Sequence[Any], outputs: Sequence[Any], used: Any
+        self,
+        states: Sequence[Generator],
+        in_use: bool,
+        results: Sequence[Any],
+        outputs: Sequence[Any],
     ) -> None:
-        """Note the states of generators that an op reads and makes new ones of.
+        """Note the states of generators that an op reads, where it makes new ones of them.
+
+        Args:
+            states: The states that it reads.
+            in_use: Whether another op had read one of them before.
+            results: What the row gave.
+            outputs: The variables that they are for.
 
         Raises:
             RefusedHere: When others have read one before.
         """
-        is_new = any(
+        makes_new = any(
             is_generator(variable) and not isinstance(result, Generator)
             for variable, result in zip(outputs, results, strict=True)
         )
-        states = [item for item in given if isinstance(item, Generator)] if is_new else []
-        if any(state in used for state in states):
+        if makes_new and in_use:
             raise RefusedHere(f"it reads a generator in {STATE_IN_USE}")
-        self._used_generators.extend(states)
+        self._used_generators.extend(states if makes_new else ())
 
     def _next_state(self, inputs: Sequence[Any], result: Any) -> Generator:
         """Return the state of a generator that an op gives, one of its own or what a row gave."""

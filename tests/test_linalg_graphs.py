@@ -266,3 +266,12 @@ def test_least_squares() -> None:
     check([x, y], lstsq(x, y, 1e-10), [numbers(7, 3), numbers(7, 2)])
     low = numbers(7, 1) @ numbers(1, 3)
     check([x, y], lstsq(x, y, 1e-10), [low, numbers(7, 2)])
+
+
+def test_eigenvalues_of_what_is_not_finite_are_nan() -> None:
+    """PyTensor raises an error, which no model can; finite numbers would be wrong."""
+    x = pt.dmatrix("x")
+    model = export_graph([x], [pt.linalg.eigh(x)[0]])
+    for bad in (np.nan, np.inf):
+        (found,) = run_model(model, np.array([[1.0, bad, 0.0], [bad, 3.0, 1.0], [0.0, 1.0, 2.0]]))
+        assert np.isnan(found).all()

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytensor.graph.basic import Apply
 
+from onnx_mapper.capture.sparse import Entries
 from onnx_mapper.language.arrays import Array
 
 
@@ -33,12 +34,20 @@ class Parameter:
         variable: The PyTensor variable.
         value: The numbers that it holds now; None where they are no array.
         updated: Whether the function gives it a new value.
+        entries: What it holds now where it is a sparse matrix.
     """
 
     name: str
     variable: Any
     value: Array | None
     updated: bool
+    entries: Entries | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what it holds; none where that is neither an array nor a sparse matrix."""
+        held = self.value if self.entries is None else self.entries
+        return () if held is None else tuple(held.shape)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnx_mapper.capture.graph import Captured, GraphInput, GraphOutput, Parameter
+from onnx_mapper.capture.sparse import Entries, entries_of, is_sparse
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.language.arrays import Array
 
@@ -108,7 +109,9 @@ def named(
             final = invent(origin.name or f"parameter_{position}", what)
         else:
             final = claim(origin.name, what)
-        parameters.append(Parameter(final, variable, _value_of(origin), updated))
+        parameters.append(
+            Parameter(final, variable, _value_of(origin), updated, _entries_of(origin))
+        )
     by_variable = {parameter.variable: parameter.name for parameter in parameters}
     for variable, updated_input in updates:
         owner = by_variable.get(updated_input, "an input")
@@ -123,3 +126,7 @@ def _value_of(shared: Any) -> Array | None:
     if value is None or not isinstance(value, np.ndarray | np.generic | int | float | bool):
         return None
     return np.asarray(value)
+
+
+def _entries_of(shared: Any) -> Entries | None:
+    return entries_of(shared.get_value(borrow=True)) if is_sparse(shared.type) else None

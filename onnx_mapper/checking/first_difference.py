@@ -203,7 +203,8 @@ def _evaluate(captured: Captured, arrays: Sequence[Array]) -> Iterator[tuple[Any
         input_.variable: array for input_, array in zip(captured.inputs, arrays, strict=True)
     }
     for parameter in captured.parameters:
-        values[parameter.variable] = parameter.value
+        entries = parameter.entries
+        values[parameter.variable] = parameter.value if entries is None else entries.matrix()
     for node in captured.applies():
         inputs = [
             values[variable] if variable in values else getattr(variable, "data", None)

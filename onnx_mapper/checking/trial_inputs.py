@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pytensor.graph.basic import Constant
 
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.language.arrays import Array
@@ -161,7 +162,7 @@ class _Maker:
             [sizes[position, axis] if size is None else size for axis, size in enumerate(t.shape)]
             for position, t in enumerate(self._types)
         ]
-        known = [p.value.shape for p in captured.parameters if p.value is not None]
+        known = [parameter.shape for parameter in captured.parameters]
         ranges = sorted({size for shape in [*known, *self._shapes] for size in shape}, reverse=True)
         self.kinds = [
             _kinds(np.dtype(t.dtype), shape, ranges)
@@ -242,15 +243,16 @@ def _positive_definite(random: np.random.Generator, shape: Sequence[int]) -> Any
 
 
 def _sizes(captured: Any) -> Iterator[Sizes]:
-    """Yield sizes to try for the open axes: one for all, then those that parameters have."""
+    """Yield sizes to try for the open axes: one for all, then those that parameters and constants have."""
     open_axes = [
         (position, axis)
         for position, input_ in enumerate(captured.inputs)
         for axis, size in enumerate(input_.variable.type.shape)
         if size is None
     ]
-    found = [size for p in captured.parameters if p.value is not None for size in p.value.shape]
+    found = [size for parameter in captured.parameters for size in parameter.shape]
     found += [s for i in captured.inputs for s in i.variable.type.shape if s is not None]
+    found += _sizes_of_constants(captured)
     candidates = list(dict.fromkeys([5, *sorted(set(found) - {1}), 12, 3, 1]))
     seen: list[Sizes] = []
     for size in candidates:
@@ -262,3 +264,10 @@ def _sizes(captured: Any) -> Iterator[Sizes]:
         sizes = dict(zip(open_axes, chosen, strict=True))
         if sizes not in seen:
             yield sizes
+
+
+def _sizes_of_constants(captured: Any) -> list[int]:
+    """Return the sizes of the constants of a graph, which inputs may have to fit."""
+    variables = {variable for node in captured.applies() for variable in node.inputs}
+    shapes = [getattr(v.type, "shape", ()) for v in variables if isinstance(v, Constant)]
+    return [size for shape in shapes for size in shape if size]

@@ -138,6 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
         f"{len(rows)} rows, {sum(row.count(PASSED) for row in rows)} items passed, "
         f"{sum(len(row.failures) for row in rows)} failed in {len(failed)} rows"
     )
+    for row in failed:
+        print(f"  FAILED {row.title}")
     crashed = sum(len(verdicts.crashes) for verdicts in lies)
     unnoticed = sum(len(v.of(SURVIVED)) + len(v.of(WRONG)) for v in lies)
     if arguments.mutants:
@@ -146,6 +148,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{total} mutants, {unnoticed} survived or wrongly declared equivalent, "
             f"{crashed} ended by a crash"
         )
+        for headline in (line for verdicts in lies for line in verdicts.headlines()):
+            print(f"  {headline}")
     return int(bool(failed or empty or unnoticed or crashed))
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from onnx_mapper.language.arrays import Array
+from onnx_mapper.language.arrays import Array, Numbers
 from onnx_mapper.language.tensors import StaticShape, Step, TensorType, Value
 
 
@@ -82,6 +82,9 @@ class Nodes(Answers, Protocol):
 
     def constant(self, array: Array, hint: str = "constant") -> Value:
         """Return a tensor with these numbers."""
+
+    def parameter(self, name: str, numbers: Numbers) -> Value:
+        """Return a known tensor that stays in the model under its name, instead of being folded."""
 
     def literal(self, number: Any, dtype: str) -> Value:
         """Return a constant of a dtype from a static number or vector."""

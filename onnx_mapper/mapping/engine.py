@@ -12,6 +12,7 @@ from pytensor.scalar.basic import ScalarType
 
 from onnx_mapper.capture.graph import Captured, ordered_applies
 from onnx_mapper.capture.rewrites import cleaned
+from onnx_mapper.capture.sparse import entries_of, is_sparse
 from onnx_mapper.errors import MapperError, Refusal, RefusedHere, RowError
 from onnx_mapper.language.arrays import Array, read
 from onnx_mapper.language.nodes import Nodes, Source
@@ -34,6 +35,7 @@ from onnx_mapper.mapping.site import (
     is_tensor_type,
     rankless,
 )
+from onnx_mapper.mapping.sparse import vector_of
 from onnx_mapper.mapping.verbs import (
     attribute_names,
     attribute_of,
@@ -111,6 +113,7 @@ class Engine:
         self._inner_steps: list[InnerStep] = []
         self._outer: Any = None
         self._clean_graphs: dict[int, tuple[Any, Any]] = {}
+        self._sparse_constants: dict[Any, Vector] = {}
 
     def run(self, captured: Captured, known: Mapping[Any, Any]) -> Mapped:
         """Map every Apply node of a graph.
@@ -242,12 +245,24 @@ class Engine:
             return values[variable]
         if not isinstance(variable, Constant):
             raise RefusedHere(f"the input {variable} has no value: it is no input of the graph")
+        if is_sparse(variable.type):
+            return self._sparse(variable)
         if not is_tensor_type(variable.type):
             return variable.data
         data = np.asarray(variable.data)
         if data.dtype.name not in DTYPES:
             raise RefusedHere(f"the constant {variable} is of dtype {data.dtype.name}, not in ONNX")
         return self.nodes.constant(self._narrowed(data))
+
+    def _sparse(self, constant: Any) -> Vector:
+        """Return a known sparse matrix; its numbers are held once and not folded into a dense matrix."""
+        found = self._sparse_constants.get(constant)
+        if found is None:
+            entries = entries_of(constant.data)
+            name = self.nodes.fresh_name(constant.name or "sparse")
+            data = self.nodes.parameter(name, self._narrowed(entries.data))
+            found = self._sparse_constants[constant] = vector_of(entries, data, self.nodes)
+        return found
 
     def _narrowed(self, array: Array) -> Array:
         narrow, swallowed = self.dtypes.narrowed(array, "a constant")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx_mapper.capture.graph import Captured, GraphInput
+from onnx_mapper.capture.graph import Captured, GraphInput, Parameter
 from onnx_mapper.errors import InvalidRequest, Refusal, Refused
 from onnx_mapper.language.tensors import Value
 from onnx_mapper.language.values import DTYPES
@@ -21,6 +21,7 @@ from onnx_mapper.mapping.site import (
     is_generator,
     is_tensor_type,
 )
+from onnx_mapper.mapping.sparse import vector_of
 from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.finish import Port
 from onnx_mapper.options import Dimension, Options
@@ -87,6 +88,13 @@ def enter(
     for parameter in captured.parameters:
         if is_generator(parameter.variable):
             known[parameter.variable] = Generator()
+        if parameter.entries is not None:
+            if parameter.updated:
+                refusals.append(_update_refusal(parameter))
+            numbers, lost = dtypes.narrowed(parameter.entries.data, parameter.name)
+            swallowed += lost
+            data = builder.parameter(parameter.name, numbers)
+            known[parameter.variable] = vector_of(parameter.entries, data, builder)
         if parameter.value is None or not is_tensor_type(parameter.variable.type):
             continue
         numbers, lost = dtypes.narrowed(parameter.value, parameter.name)
@@ -152,6 +160,15 @@ def type_refusal(role: str, name: str, variable: Any) -> Refusal:
         "no row",
         f"it is of type {variable.type}, and a model's {role}s are dense tensors of "
         f"{', '.join(DTYPES)}",
+    )
+
+
+def _update_refusal(parameter: Parameter) -> Refusal:
+    return Refusal(
+        f"the shared variable {parameter.name!r}",
+        "no row",
+        "it is a sparse matrix that the function updates, and a model's inputs and outputs are dense "
+        "tensors: update its numbers alone, as a vector, and make the matrix of them by CSR or CSC",
     )
 
 

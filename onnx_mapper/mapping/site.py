@@ -10,6 +10,7 @@ import numpy as np
 from pytensor.graph.type import HasDataType, HasShape
 from pytensor.tensor.random.type import RandomType
 
+from onnx_mapper.capture.sparse import is_sparse
 from onnx_mapper.language.arrays import Array, Converted, Numbers, pieces_of
 from onnx_mapper.language.nodes import Source
 from onnx_mapper.language.tensors import StaticShape, Step, TensorType, Value
@@ -175,10 +176,9 @@ def is_generator(variable: Any) -> bool:
 def is_tensor_type(type_: Any) -> bool:
     """Tell whether a PyTensor type is that of a tensor (its axes named or not) or of a scalar.
 
-    A sparse matrix, which has a storage format, is none: ONNX Runtime computes with none.
+    A sparse matrix is none: ONNX Runtime computes with none.
     """
-    is_sparse = hasattr(type_, "format")
-    return isinstance(type_, HasDataType) and isinstance(type_, HasShape) and not is_sparse
+    return isinstance(type_, HasDataType) and isinstance(type_, HasShape) and not is_sparse(type_)
 
 
 def rankless(types: Sequence[TensorType]) -> tuple[TensorType, ...]:

@@ -86,6 +86,7 @@ _ROOTS = {
     "scalar": "pytensor.scalar",
     "xtensor": "pytensor.xtensor",
     "conditional": "pytensor.conditional",
+    "sparse": "pytensor.sparse",
     "assumptions": "pytensor.assumptions",
 }
 _CLASSES = {"ValueError": ValueError, "IndexError": IndexError}

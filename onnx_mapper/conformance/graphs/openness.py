@@ -24,7 +24,7 @@ _OP_HOMES = (
     "pytensor.tensor.", "pytensor.scalar.", "pytensor.compile.builders", "pytensor.compile.ops",
     "pytensor.ifelse", "pytensor.conditional.", "pytensor.raise_op", "pytensor.gradient", "pytensor.printing",
     "pytensor.scan.", "pytensor.assumptions.", "pytensor.breakpoint", "pytensor.compile.debug.",
-    "pytensor.xtensor.basic.", "pytensor_ml.layers.", "pymc.logprob.utils.",
+    "pytensor.xtensor.basic.", "pytensor.sparse.", "pytensor_ml.layers.", "pymc.logprob.utils.",
     "pymc.math.", "pymc.variational.minibatch_rv.", "pymc.distributions.dist_math.",
     "pymc.distributions.continuous.", "pymc.distributions.discrete.",
 )  # fmt: skip
@@ -32,6 +32,8 @@ _FUNCTION_HOMES = (
     "pytensor.assumptions.specify",
     "pytensor.conditional.op",
     "pytensor.gradient",
+    "pytensor.sparse.basic",
+    "pytensor.sparse.math",
     "pytensor.xtensor.basic",
     "pytensor.xtensor.type",
 )

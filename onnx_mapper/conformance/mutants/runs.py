@@ -104,6 +104,10 @@ class Verdicts:
         told += [f"SURVIVED {self.title}: {v.label} ({v.by})\n{v.diff}" for v in self.of(SURVIVED)]
         return told + [f"WRONG {self.title}: equivalent {v.label!r} {v.by}" for v in self.of(WRONG)]
 
+    def headlines(self) -> list[str]:
+        """Return the first line of each story, for a summary at the end."""
+        return [story.partition("\n")[0] for story in self.stories()]
+
     def data(self) -> dict[str, Any]:
         """Return the entry of the JSON report."""
         return {

@@ -102,3 +102,10 @@ def test_what_does_not_converge_is_no_number() -> None:
     model = export_graph([p, q, x], [pt.betainc(p, q, x)])
     (found,) = run_model(model, np.array([1e15, 2.0]), np.array([1e15, 3]), np.array([0.5, 0.5]))
     np.testing.assert_allclose(found, [np.nan, 0.6875], rtol=1e-14)
+
+
+def test_polygamma_of_open_orders_is_no_number_where_it_is_not_composed() -> None:
+    orders, x = pt.lvector("orders"), pt.vector("x")
+    model = export_graph([orders, x], [pt.polygamma(orders, x)])
+    (found,) = run_model(model, np.array([0, 1, 2, 2]), np.array([-2.5, -2.5, 2.5, -1]))
+    np.testing.assert_allclose(found, [special.psi(-2.5), np.nan, special.polygamma(2, 2.5), -np.inf])

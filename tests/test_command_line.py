@@ -184,6 +184,7 @@ def test_inputs_that_do_not_fit_exit_with_2(
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_and_an_interruption_end_quietly(
     program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

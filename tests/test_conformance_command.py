@@ -104,7 +104,9 @@ def test_the_command_of_a_reproduction_selects_that_item(tmp_path, capsys):
     path = write(tmp_path, "Pow(2.7, x)")
     name = "mine.yaml::Exp[float32-opset21-static]"
     assert main(["test", str(path), "-k", name, "-j0"]) == 1
-    assert capsys.readouterr().out.endswith("1 rows, 0 items passed, 1 failed in 1 rows\n")
+    assert capsys.readouterr().out.endswith(
+        "1 rows, 0 items passed, 1 failed in 1 rows\n  FAILED mine.yaml::Exp\n"
+    )
 
 
 def test_nothing_matches(tmp_path, capsys):
@@ -134,6 +136,7 @@ def test_mutants_are_counted_and_survivors_shown(tmp_path, capsys):
     assert "mine.yaml::Log: 2/3 mutants killed, 1 equivalent" in out
     assert out.endswith(
         "6 mutants, 1 survived or wrongly declared equivalent, 0 ended by a crash\n"
+        "  SURVIVED mine.yaml::Exp: promote: dropped (the models are the same)\n"
     )
     first = json.loads(report.read_text(encoding="utf-8"))["mutants"][0]
     assert first["survived"] == ["promote: dropped"]
@@ -203,6 +206,7 @@ def pytest_run(*arguments, cwd):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [["mine.yaml"], ["--onnx-mapper-rows", "."]])
 def test_pytest_collects_mapping_files_that_are_asked_for(way, tmp_path):
     write(tmp_path, "Pow(2.7, x)")
@@ -213,6 +217,7 @@ def test_pytest_collects_mapping_files_that_are_asked_for(way, tmp_path):
     assert "Traceback" not in result.stdout
 
 
+@pytest.mark.slow
 def test_pytest_leaves_other_files_alone(tmp_path):
     write(tmp_path)
     (tmp_path / "other.yaml").write_text("- name: nothing of ours\n", encoding="utf-8")
@@ -226,6 +231,7 @@ def test_pytest_leaves_other_files_alone(tmp_path):
     assert "Traceback" not in result.stdout
 
 
+@pytest.mark.slow
 def test_pytest_says_what_is_wrong_with_a_mapping_file(tmp_path):
     (tmp_path / "mine.yaml").write_text("- op: nowhere\n  onnx: Exp(x)\n", encoding="utf-8")
     result = pytest_run("mine.yaml", "-q", cwd=tmp_path)
@@ -233,6 +239,7 @@ def test_pytest_says_what_is_wrong_with_a_mapping_file(tmp_path):
     assert "Traceback" not in result.stdout
 
 
+@pytest.mark.slow
 def test_an_attribute_without_a_verb_is_found_though_nothing_has_loaded_its_class(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(

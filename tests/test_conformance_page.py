@@ -50,6 +50,7 @@ def test_every_row_is_on_the_page_with_all_its_mutants(told: dict[str, list[str]
     assert not stale, f"{PAGE.name} is stale: run `make conformance`"
 
 
+@pytest.mark.slow
 def test_definitions_on_the_page_have_all_their_mutants(told: dict[str, list[str]]) -> None:
     titles = set(TITLES.values())
     stale = []

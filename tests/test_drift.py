@@ -245,6 +245,7 @@ def test_rows_tell_what_they_are_tested_with(
     assert pytensor.__version__ not in lines["pytensor.tensor.basic:Eye"]
 
 
+@pytest.mark.slow
 def test_named_axes_can_be_imported_after_an_export() -> None:
     """To ask PyTensor's rewrites for a name that comes later would keep it from being registered."""
     program = """

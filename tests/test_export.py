@@ -397,6 +397,7 @@ def test_large_constants_are_one_where_all_their_numbers_are_equal() -> None:
         assert_same(run_model(model, array), [expected], 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [41, 120])
 @pytest.mark.parametrize("combine", [pt.add, pt.mul], ids=["sum", "product"])
 def test_sums_and_products_of_many_terms(combine: Any, count: int) -> None:
@@ -418,6 +419,7 @@ def test_a_known_zero_over_something(zero: Any) -> None:
         assert_same(run_model(model, array), [np.zeros(3)], 0.0)
 
 
+@pytest.mark.slow
 def test_ten_thousand_terms() -> None:
     terms = [pt.dvector(f"x{i}") for i in range(10_000)]
     graph = FunctionGraph(terms, [pt.add(*terms)], clone=False)
@@ -428,6 +430,7 @@ def test_ten_thousand_terms() -> None:
     assert_same(run_model(model, *arrays), [arrays.sum(axis=0)], 1e-12, 1e-10)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_weight_that_is_used_many_times() -> None:
     """PyTensor adds up what each use contributes, in one sum."""
     w, x = pt.dvector("w"), pt.dmatrix("x")

@@ -53,6 +53,7 @@ def test_float32_has_all_digits_of_float32(function: Any, rows: Sequence[Any]) -
     np.testing.assert_array_max_ulp(found, expected, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "rows"), FUNCTIONS)
 def test_shapes(function: Any, rows: Sequence[Any]) -> None:
     scalars = [pt.dscalar() for _ in rows]
@@ -86,6 +87,7 @@ def test_large_parameters_where_scipy_has_few_digits() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_probabilities_are_never_beyond_0_and_1() -> None:
     generator = np.random.default_rng(3)
     a, b = 10 ** generator.uniform(-12, 4, (2, 5000))
@@ -108,4 +110,6 @@ def test_polygamma_of_open_orders_is_no_number_where_it_is_not_composed() -> Non
     orders, x = pt.lvector("orders"), pt.vector("x")
     model = export_graph([orders, x], [pt.polygamma(orders, x)])
     (found,) = run_model(model, np.array([0, 1, 2, 2]), np.array([-2.5, -2.5, 2.5, -1]))
-    np.testing.assert_allclose(found, [special.psi(-2.5), np.nan, special.polygamma(2, 2.5), -np.inf])
+    np.testing.assert_allclose(
+        found, [special.psi(-2.5), np.nan, special.polygamma(2, 2.5), -np.inf]
+    )

@@ -158,6 +158,7 @@ def test_what_a_row_says_of_its_mutants_is_checked(entries, statuses, tmp_path):
         assert "WRONG rows.yaml::Sqr: equivalent" in "\n".join(found.stories())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", [False, True])
 def test_what_a_row_declares_is_held_against_a_sample_of_its_items(full, tmp_path, monkeypatch):
     tables = []
@@ -175,6 +176,7 @@ def test_what_a_row_declares_is_held_against_a_sample_of_its_items(full, tmp_pat
     assert (3 in models) != full
 
 
+@pytest.mark.slow
 def test_a_part_of_the_lies_is_told(tmp_path):
     """Each lie belongs to one part; what is declared of the others is not wrong."""
     every = verdicts(tmp_path, ROWS % SQR_SURVIVORS)

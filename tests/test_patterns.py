@@ -362,6 +362,7 @@ def test_patterns_that_feed_each_other_come_to_an_end(tmp_path: Path) -> None:
     assert found in ("Ceil", "Floor")
 
 
+@pytest.mark.slow
 def test_a_long_chain_of_patterns_is_no_recursion() -> None:
     x = pt.fvector("x")
     y = x

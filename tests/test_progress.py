@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXPORT = """
 import pytensor.tensor as pt
 from pytensor.graph.fg import FunctionGraph
@@ -46,10 +48,12 @@ def test_a_long_export_shows_a_bar_on_a_terminal_and_takes_it_away(tmp_path: Pat
     assert told.endswith("\r\033[K")
 
 
+@pytest.mark.slow
 def test_a_short_export_shows_none(tmp_path: Path) -> None:
     assert told_on_a_terminal(EXPORT.replace(" = 0.0", " = 60.0"), tmp_path) == ""
 
 
+@pytest.mark.slow
 def test_elsewhere_nothing_is_written(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", EXPORT], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -57,6 +61,7 @@ def test_elsewhere_nothing_is_written(tmp_path: Path) -> None:
     assert run.stdout == run.stderr == ""
 
 
+@pytest.mark.slow
 def test_workers_show_none(tmp_path: Path) -> None:
     lines = "".join(f"    {line}\n" for line in EXPORT.strip().splitlines())
     code = f"""
@@ -71,6 +76,7 @@ assert process.exitcode == 0
     assert told_on_a_terminal(code, tmp_path) == ""
 
 
+@pytest.mark.slow
 def test_an_export_that_fails_takes_its_bar_away(tmp_path: Path) -> None:
     code = EXPORT.replace("[y], clone", "[pt.sort(y.astype('complex64'))], clone").replace(
         "export(F", "from onnx_mapper import Refused\ntry:\n    export(F"

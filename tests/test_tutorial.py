@@ -47,6 +47,7 @@ def test_every_command_succeeds(folder: Path, capsys: pytest.CaptureFixture[str]
     assert (folder / "model.onnx").is_file()
 
 
+@pytest.mark.slow
 def test_under_pytest(folder: Path) -> None:
     words = ["--onnx-mapper-rows", "rows", "--onnx-mapper-import", "my_ops", "-q"]
     done = subprocess.run(

@@ -89,6 +89,12 @@ class Captured:
         roots = [output.variable for output in self.outputs]
         return ordered_applies(roots, {p.variable for p in self.parameters})
 
+    def sizes_of_constants(self) -> list[int]:
+        """Return the sizes of the axes of the constants in the graph, which inputs may have to fit."""
+        read = [variable for node in self.applies() for variable in node.inputs]
+        shapes = [getattr(v.type, "shape", ()) for v in read if hasattr(v, "data")]
+        return [size for shape in shapes for size in shape if size]
+
 
 def ordered_applies(roots: Sequence[Any], known: set[Any]) -> list[Apply[Any]]:
     """Sort the Apply nodes above some variables by need, without looking at hash values."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pytensor.graph.basic import Constant
 
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.language.arrays import Array
@@ -252,7 +251,7 @@ def _sizes(captured: Any) -> Iterator[Sizes]:
     ]
     found = [size for parameter in captured.parameters for size in parameter.shape]
     found += [s for i in captured.inputs for s in i.variable.type.shape if s is not None]
-    found += _sizes_of_constants(captured)
+    found += captured.sizes_of_constants()
     candidates = list(dict.fromkeys([5, *sorted(set(found) - {1}), 12, 3, 1]))
     seen: list[Sizes] = []
     for size in candidates:
@@ -264,10 +263,3 @@ def _sizes(captured: Any) -> Iterator[Sizes]:
         sizes = dict(zip(open_axes, chosen, strict=True))
         if sizes not in seen:
             yield sizes
-
-
-def _sizes_of_constants(captured: Any) -> list[int]:
-    """Return the sizes of the constants of a graph, which inputs may have to fit."""
-    variables = {variable for node in captured.applies() for variable in node.inputs}
-    shapes = [getattr(v.type, "shape", ()) for v in variables if isinstance(v, Constant)]
-    return [size for shape in shapes for size in shape if size]

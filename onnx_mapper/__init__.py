@@ -15,6 +15,7 @@ from onnx_mapper.errors import (
     RowError,
     VerificationWarning,
 )
+from onnx_mapper.program import Program, compile  # noqa: A004
 from onnx_mapper.version import VERSION as __version__  # noqa: N811
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "MapperError",
     "Mismatch",
     "PrecisionWarning",
+    "Program",
     "Refusal",
     "Refused",
     "RowError",
@@ -32,6 +34,7 @@ __all__ = [
     "VerificationWarning",
     "__version__",
     "check",
+    "compile",
     "explain",
     "export",
     "export_graph",

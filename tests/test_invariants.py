@@ -45,7 +45,7 @@ LAYERS = (
     ("rows",),
     ("mapping",),
     ("checking",),
-    ("api",),
+    ("api", "program"),
     ("conformance.graphs",),
     ("conformance.cases",),
     ("conformance.run",),

@@ -15,7 +15,7 @@ def test_the_python_of_the_readme_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
     scope: dict[str, object] = {}
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), scope)  # noqa: S102

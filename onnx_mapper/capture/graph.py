@@ -35,6 +35,7 @@ class Parameter:
         value: The numbers that it holds now; None where they are no array.
         updated: Whether the function gives it a new value.
         entries: What it holds now where it is a sparse matrix.
+        shared: The user's own shared variable.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Parameter:
     value: Array | None
     updated: bool
     entries: Entries | None = None
+    shared: Any = None
 
     @property
     def shape(self) -> tuple[int, ...]:

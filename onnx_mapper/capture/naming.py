@@ -110,7 +110,7 @@ def named(
         else:
             final = claim(origin.name, what)
         parameters.append(
-            Parameter(final, variable, _value_of(origin), updated, _entries_of(origin))
+            Parameter(final, variable, _value_of(origin), updated, _entries_of(origin), origin)
         )
     by_variable = {parameter.variable: parameter.name for parameter in parameters}
     for variable, updated_input in updates:

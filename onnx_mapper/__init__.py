@@ -16,6 +16,7 @@ from onnx_mapper.errors import (
     VerificationWarning,
 )
 from onnx_mapper.program import Program, compile  # noqa: A004
+from onnx_mapper.pytensor_mode import mode, register_mode
 from onnx_mapper.version import VERSION as __version__  # noqa: N811
 
 __all__ = [
@@ -38,5 +39,8 @@ __all__ = [
     "explain",
     "export",
     "export_graph",
+    "mode",
     "verify",
 ]
+
+register_mode()

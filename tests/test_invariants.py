@@ -45,7 +45,7 @@ LAYERS = (
     ("rows",),
     ("mapping",),
     ("checking",),
-    ("api", "program"),
+    ("api", "program", "pytensor_mode"),
     ("conformance.graphs",),
     ("conformance.cases",),
     ("conformance.run",),

@@ -13,6 +13,7 @@ import pytensor.tensor as pt
 import pytest
 from helpers import RAW, assert_same, forget_modules, random_noise, run_model
 
+import onnx_mapper
 from onnx_mapper import InvalidRequest, Refused, export, export_graph
 from onnx_mapper.conformance.run.distributions import difference
 
@@ -321,3 +322,12 @@ def test_adstock_with_a_kernel_for_each_channel_and_its_gradient(
     function = pytensor.function([spend, alpha], [carried, gradient], mode="FAST_COMPILE")
     model = export_graph([spend, alpha], [carried, gradient])
     assert_same(run_model(model, *arrays), function(*arrays), tolerance)
+
+
+def test_densities_run_in_onnx_runtime_as_pymc_calls_them() -> None:
+    model = eight_schools()
+    point = model.initial_point()
+    density, gradient = model.compile_logp(), model.compile_dlogp()
+    np.testing.assert_allclose(onnx_mapper.compile(density)(point), density(point), rtol=1e-12)
+    in_mode = model.compile_dlogp(mode="ONNX")
+    np.testing.assert_allclose(in_mode(point), gradient(point), rtol=1e-12)

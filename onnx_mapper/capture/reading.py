@@ -188,3 +188,18 @@ def _capture_graph(
         origins=list(graph.outputs),
         leaves=list(graph.inputs),
     )
+
+
+def capture_whole(graph: FunctionGraph) -> Captured:
+    """Read a FunctionGraph of which all inputs, shared variables among them, are inputs of the model."""
+    unnamed: list[str | None] = [None] * len(graph.inputs)
+    return named(
+        list(graph.inputs),
+        [],
+        list(graph.outputs),
+        [],
+        chosen(None, unnamed, "input"),
+        chosen(None, [None] * len(graph.outputs), "output"),
+        origins=list(graph.outputs),
+        leaves=list(graph.inputs),
+    )

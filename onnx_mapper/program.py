@@ -60,7 +60,6 @@ def compile(  # noqa: A001 - as torch and numba call it, in their own namespaces
         [3.0, 7.5]
     """
     asked = options_of(options)
-    is_single = False
     if outputs is None:
         captured = capture(fn)
         is_single = bool(getattr(function_in(fn), "unpack_single", False))

@@ -35,6 +35,13 @@ def test_one_output_or_a_list_as_the_function_gives() -> None:
                 np.testing.assert_allclose(one, other, rtol=1e-14)
 
 
+def test_a_function_of_updates_alone_has_no_outputs() -> None:
+    steps = pytensor.shared(0, name="steps")
+    program = onnx_mapper.compile(pytensor.function([], updates={steps: steps + 1}, mode=RAW))
+    assert program() == []
+    assert steps.get_value() == 1
+
+
 def _listed(results: Any) -> list[Any]:
     return results if isinstance(results, list) else [results]
 

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from onnx import ModelProto
 
-from onnx_mapper.capture.graph import Captured, Parameter
+from onnx_mapper.capture.graph import Captured
 from onnx_mapper.capture.reading import capture, capture_variables, function_in
 from onnx_mapper.mapping.build import Built
 from onnx_mapper.mapping.to_model import to_model
@@ -90,11 +90,14 @@ class Program:
         self.session: Any = open_session(built.model, weights=built.weights)
         self._weights = built.weights
         self._is_single = is_single
-        self._inputs = {input_.name: input_.variable for input_ in captured.inputs}
-        self._parameters = [p for p in captured.parameters if p.updated and p.value is not None]
-        self._updates = [output.updates for output in captured.outputs]
+        live = [p for p in captured.parameters if p.updated and p.value is not None]
+        self._shared = {parameter.name: parameter.shared for parameter in live}
+        given = {port.name for port in self.session.get_outputs()}  # no states of generators
+        self._updates = [output.updates for output in captured.outputs if output.name in given]
         ports = [*self.session.get_inputs(), *self.session.get_overridable_initializers()]
         self._dtypes = {port.name: _dtype_of(port.type) for port in ports}
+        self._wanted = [name for name in self._dtypes if name not in self._shared]
+        self._inputs = {i.name: i.variable for i in captured.inputs if i.name in self._dtypes}
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Compute the outputs.
@@ -107,14 +110,12 @@ class Program:
             TypeError: When an input is missing, unknown, given twice, or of a wrong type.
         """
         is_point = len(arguments) == 1 and isinstance(arguments[0], Mapping)
-        given = (
-            self._given((), {**arguments[0], **named})
-            if is_point
-            else self._given(arguments, named)
-        )
-        feed = {name: self._array(name, value) for name, value in given}
-        for parameter in self._parameters:
-            feed[parameter.name] = self._cast(parameter.name, _value_of(parameter))
+        if is_point:
+            named = {**arguments[0], **named}
+        given = self._given(() if is_point else arguments, named)
+        feed = {name: self._array(name, value) for name, value in given.items()}
+        for name, shared in self._shared.items():
+            feed[name] = self._cast(name, shared.get_value(borrow=True))
         results = self.session.run(None, feed)
         self._update(results)
         own = [r for r, updated in zip(results, self._updates, strict=True) if updated is None]
@@ -129,23 +130,22 @@ class Program:
         """
         save(self.model, check_target(path), self._weights.arrays)
 
-    def _given(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    def _given(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the inputs by their names."""
-        wanted = [name for name in self._dtypes if name not in {p.name for p in self._parameters}]
-        listed = ", ".join(wanted) or "none"
+        listed = ", ".join(self._wanted) or "none"
         if len(arguments) > len(self._inputs):
             raise TypeError(f"{len(arguments)} inputs are given; there are: {listed}")
         given = dict(zip(self._inputs, arguments, strict=False))
         for name, value in named.items():
-            if name not in wanted:
+            if name not in self._wanted:
                 raise TypeError(f"there is no input {name!r}; there are: {listed}")
             if name in given:
                 raise TypeError(f"the input {name!r} is given twice")
             given[name] = value
-        missing = [name for name in wanted if name not in given]
+        missing = [name for name in self._wanted if name not in given]
         if missing:
             raise TypeError(f"no value is given for: {', '.join(missing)}")
-        return list(given.items())
+        return given
 
     def _array(self, name: str, value: Any) -> Any:
         """Return the value of an input as PyTensor takes it, in the model's dtype."""
@@ -161,15 +161,10 @@ class Program:
 
     def _update(self, results: Sequence[Any]) -> None:
         """Give shared variables their next values."""
-        parameters = {parameter.name: parameter for parameter in self._parameters}
         for result, updated in zip(results, self._updates, strict=True):
-            if updated in parameters:
-                shared = parameters[updated].shared
+            if updated in self._shared:
+                shared = self._shared[updated]
                 shared.set_value(np.asarray(result, shared.type.dtype))
-
-
-def _value_of(parameter: Parameter) -> Any:
-    return parameter.shared.get_value(borrow=True)
 
 
 def _dtype_of(declared: str) -> np.dtype[Any]:

@@ -135,6 +135,19 @@ def test_random_numbers_are_given_by_name() -> None:
         program(B)
 
 
+def test_draws_may_update_their_generator_and_come_beside_other_updates() -> None:
+    rng = pytensor.shared(np.random.default_rng(1), name="rng")
+    steps = pytensor.shared(0, name="steps")
+    state, draw = pt.random.normal(Y, 2.0, rng=rng).owner.outputs
+    function = pytensor.function(
+        [Y], [draw.copy(name="draw")], updates={rng: state, steps: steps + 1}, mode=RAW
+    )
+    program = onnx_mapper.compile(function, random="input")
+    noise = next(port.name for port in program.session.get_inputs() if "noise" in port.name)
+    np.testing.assert_allclose(program(B, **{noise: np.ones(3)})[0], B + 2)
+    assert steps.get_value() == 1
+
+
 def test_what_does_not_convert_is_refused() -> None:
     with pytest.raises(Refused, match="Eig"):
         onnx_mapper.compile([X], pt.linalg.eig(X)[0].real)

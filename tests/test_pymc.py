@@ -18,6 +18,7 @@ from onnx_mapper import InvalidRequest, Refused, export, export_graph
 from onnx_mapper.conformance.run.distributions import difference
 
 pm = pytest.importorskip("pymc", reason="no PyMC goes with this PyTensor")
+car = importlib.import_module("pymc.distributions.multivariate").car
 RNG = np.random.default_rng(8)
 
 SPLINES = """
@@ -204,6 +205,14 @@ PREDICTED: dict[str, Any] = {
     "discrete_uniform": lambda m: pm.DiscreteUniform("y", 0, pm.math.floor(pm.math.exp(m)) + 2),
     "dirichlet": lambda m: pm.Dirichlet("y", pm.math.exp(m)[:, None] * np.array([1.0, 2.0])),
     "correlated": lambda m: pm.MvNormal("y", m[:, None] * np.ones(2), cov=[[2, 1], [1, 3]]),
+    "skew_student": lambda m: pm.SkewStudentT("y", a=3, b=pm.math.exp(m) + 2, mu=m, sigma=1),
+    "broken_stick": lambda m: pm.StickBreakingWeights("y", alpha=pm.math.exp(m) + 1, K=3),
+    "interpolated": lambda m: pm.Interpolated(
+        "y", np.array([0, 1, 2.5, 3]), np.array([1, 3, 2, 0.5]), shape=3000
+    ),
+    "matrix": lambda m: pm.MatrixNormal.dist(
+        m[:, None, None] * np.ones((2, 3)), rowcov=np.array([[2, 1], [1, 3]]), colchol=np.eye(3)
+    ),
 }
 
 
@@ -254,6 +263,35 @@ def test_a_prior_predictive_draw_leaves_as_a_model(likelihood: str) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString())
     found = np.asarray(session.run(None, noise)[0])
     assert difference(found, np.asarray(pm.draw(y, random_seed=4))) == ""
+
+
+@pytest.mark.slow
+def test_a_density_between_known_points_and_its_gradient() -> None:
+    """Its spline is an object of SciPy's, of which the model has the numbers."""
+    points = np.array([0.0, 1, 2.5, 3, 5])
+    with pm.Model() as model:
+        place = pm.Interpolated("place", points, np.array([0.1, 2, 1, 3, 0.2]))
+        pm.Normal("y", place, 0.5, observed=2.2)
+    inputs, outputs, arrays, expected = density(model)
+    assert_same(run_model(export_graph(inputs, outputs), *arrays), expected, 1e-9, 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("draw", "reason"),
+    [
+        (
+            lambda: car(np.zeros(3), np.ones((3, 3)) - np.eye(3), 0.5, 2.0, np.array(True)),
+            "the square of",
+        ),
+        (lambda: pm.Flat.dist(), "can't be drawn from"),
+    ],
+    ids=["autoregression", "flat"],
+)
+def test_draws_that_pymc_does_not_make_as_its_density_says_are_refused(
+    draw: Any, reason: str
+) -> None:
+    with pytest.raises(Refused, match=reason):
+        export_graph([], [draw()], random="input")
 
 
 def test_an_impossible_parameter_has_no_density() -> None:

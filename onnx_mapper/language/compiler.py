@@ -321,13 +321,19 @@ def _bind(targets: Sequence[str], item: Any) -> dict[str, Any]:
 
 
 def field_of(record: Any, name: str) -> Any:
-    """Return a public field of a plain record: a dataclass, a named tuple or a slice.
+    """Return a public field of a plain record: a dataclass, a named tuple, a slice or SciPy's.
+
+    An object of SciPy's tells its numbers as attributes or by methods named `get_`; what it does
+    not tell is None, as its kinds differ.
 
     Raises:
         StaticError: When the value is no record or has no such field.
     """
     if isinstance(record, Value | TensorType | Vector):
         raise StaticError(f"{describe(record)} has no fields: use dims, rank or dtype")
+    if type(record).__module__.startswith("scipy."):
+        getter = getattr(record, f"get_{name}", None)
+        return as_static(vars(record).get(name) if getter is None else getter())
     if isinstance(record, slice):
         fields: tuple[str, ...] = ("start", "stop", "step")
     elif dataclasses.is_dataclass(record):

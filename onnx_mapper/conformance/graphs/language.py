@@ -88,6 +88,7 @@ _ROOTS = {
     "conditional": "pytensor.conditional",
     "sparse": "pytensor.sparse",
     "assumptions": "pytensor.assumptions",
+    "interpolate": "scipy.interpolate",
 }
 _CLASSES = {"ValueError": ValueError, "IndexError": IndexError}
 

@@ -27,7 +27,9 @@ _OP_HOMES = (
     "pytensor.xtensor.basic.", "pytensor.sparse.", "pytensor_ml.layers.", "pymc.logprob.utils.",
     "pymc.math.", "pymc.variational.minibatch_rv.", "pymc.distributions.dist_math.",
     "pymc.distributions.continuous.", "pymc.distributions.discrete.",
+    "pymc.distributions.multivariate.", "pymc.data.", "pymc_extras.distributions.continuous.",
 )  # fmt: skip
+_SPLINES = ("UnivariateSpline", "InterpolatedUnivariateSpline", "BSpline")
 _FUNCTION_HOMES = (
     "pytensor.assumptions.specify",
     "pytensor.conditional.op",
@@ -57,6 +59,8 @@ def check_constructor(
     Raises:
         RowError: When the class or an argument is not allowed.
     """
+    if is_spline(cls):
+        return
     if not is_open_class(cls):
         home = cls.__module__
         raise RowError(
@@ -88,6 +92,11 @@ def is_open_class(cls: Any) -> bool:
     return home.startswith(_OP_HOMES) or is_named(cls.__module__)
 
 
+def is_spline(cls: type) -> bool:
+    """Tell whether this is a kind of spline of SciPy's, which Ops have as attributes."""
+    return cls.__module__.startswith("scipy.interpolate.") and cls.__name__ in _SPLINES
+
+
 def is_open(found: Any) -> bool:
     """Tell whether cases may name this: an Op, or a function that only builds graphs."""
     from pytensor.graph.op import Op
@@ -95,7 +104,7 @@ def is_open(found: Any) -> bool:
     if isinstance(found, Op):
         return is_open_class(type(found))
     if inspect.isclass(found):
-        return is_open_class(found)
+        return is_open_class(found) or is_spline(found)
     if type(found).__name__ == "NoneTypeT" or is_variable(found):
         return True
     home = getattr(inspect.unwrap(found) if callable(found) else found, "__module__", None) or ""
@@ -154,4 +163,6 @@ def is_graph(value: Any) -> bool:
 
     if isinstance(value, list | tuple):
         return all(is_graph(item) for item in value)
-    return value is None or is_number(value) or is_variable(value) or isinstance(value, Op)
+    if value is None or is_number(value) or is_spline(type(value)):
+        return True
+    return is_variable(value) or isinstance(value, Op)

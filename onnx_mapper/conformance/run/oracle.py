@@ -354,6 +354,8 @@ def _loops(data: bytes) -> bool:
 
 
 def _told(error: BaseException) -> str:
+    if isinstance(error, Refused):
+        return f"Refused: {'; '.join(str(refusal) for refusal in error.refusals)}"
     return f"{type(error).__name__}: {_first_line(error)}"
 
 

@@ -210,9 +210,6 @@ PREDICTED: dict[str, Any] = {
     "interpolated": lambda m: pm.Interpolated(
         "y", np.array([0, 1, 2.5, 3]), np.array([1, 3, 2, 0.5]), shape=3000
     ),
-    "matrix": lambda m: pm.MatrixNormal.dist(
-        m[:, None, None] * np.ones((2, 3)), rowcov=np.array([[2, 1], [1, 3]]), colchol=np.eye(3)
-    ),
 }
 
 

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Unpack
 
 from onnx import ModelProto
 
 from onnx_mapper.capture.raw import raw_function
-from onnx_mapper.capture.reading import capture, capture_variables
-from onnx_mapper.checking.verify import compare
-from onnx_mapper.errors import InvalidRequest, Refused
-from onnx_mapper.mapping.build import Built
+from onnx_mapper.capture.reading import capture
+from onnx_mapper.delivery import build_variables, deliver
 from onnx_mapper.mapping.to_model import to_model
-from onnx_mapper.model.file import check_target, save
-from onnx_mapper.model.metadata import noise_of
-from onnx_mapper.options import OptionArguments, Options, options_of, takes_options
-
-NEEDS_A_PATH = (
-    "the weights go to a file beside the model's, as one ONNX file holds less than 2 GB of them (or "
-    "because external_data asks for it): give a path, export(f, 'model.onnx')"
-)
+from onnx_mapper.model.file import check_target
+from onnx_mapper.options import OptionArguments, options_of, takes_options
 
 
 @takes_options
@@ -76,7 +67,7 @@ def export(
     asked = options_of(options)
     captured = capture(fn, input_names, output_names)
     built = to_model(captured, asked)
-    return _delivered(built, target, asked, fn if verify else None)
+    return deliver(built, target, asked, fn if verify else None)
 
 
 @takes_options
@@ -119,33 +110,6 @@ def export_graph(
     """
     target = None if path is None else check_target(path)
     asked = options_of(options)
-    try:
-        built = to_model(capture_variables(inputs, outputs, input_names, output_names), asked)
-    except Refused:  # what needs constants may get them where PyTensor infers sizes
-        captured = capture_variables(inputs, outputs, input_names, output_names, sizes=True)
-        built = to_model(captured, asked)
+    built = build_variables(inputs, outputs, input_names, output_names, asked)
     function = raw_function(inputs, outputs) if verify else None
-    return _delivered(built, target, asked, function)
-
-
-def _delivered(
-    built: Built, target: Path | None, options: Options, function: Any | None
-) -> ModelProto:
-    """Compare a model with its function where there is one to compare with, write it, and return it."""
-    if built.weights.arrays and target is None:
-        raise InvalidRequest(NEEDS_A_PATH)
-    if function is not None:
-        _compare(built, function, options)
-    if target is not None:
-        save(built.model, target, built.weights.arrays)
-    return built.model
-
-
-def _compare(built: Built, function: Any, options: Options) -> None:
-    noises = noise_of(built.model)
-    if noises:
-        raise InvalidRequest(
-            f"the model takes its random numbers as inputs ({', '.join(noises)}) and the function "
-            "draws its own: they can't be compared, export with verify=False"
-        )
-    compare(built.model, function, built.weights, strict=options.strict, built=built)
+    return deliver(built, target, asked, function)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +17,7 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.traversal import graph_inputs
 
 from onnx_mapper import export, export_graph
+from onnx_mapper.model.metadata import noise_of
 
 RAW = pytensor.compile.mode.Mode(linker="py", optimizer=None)
 
@@ -28,11 +29,19 @@ def forget_modules(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         del sys.modules[name]
 
 
-def random_noise(model: ModelProto, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return numbers for all inputs of a model, of the distributions that these ask for."""
+def random_noise(
+    model: ModelProto, rng: np.random.Generator, lengths: Mapping[str, int] | None = None
+) -> dict[str, np.ndarray]:
+    """Return numbers for all inputs of a model that ask for some, of their distributions.
+
+    Open sizes have these lengths.
+    """
     found = {}
     for port in model.graph.input:
-        sizes = [dim.dim_value for dim in port.type.tensor_type.shape.dim]
+        if port.name not in noise_of(model):
+            continue
+        dims = port.type.tensor_type.shape.dim
+        sizes = [(lengths or {}).get(dim.dim_param, dim.dim_value) for dim in dims]
         told = port.doc_string.partition(",")[0]
         assert told in ("standard normal", "uniform between 0 and 1")
         uniform = told.startswith("uniform")

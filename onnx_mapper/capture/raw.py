@@ -7,6 +7,7 @@ from typing import Any
 
 import pytensor
 from pytensor.compile.mode import Mode
+from pytensor.compile.sharedvalue import SharedVariable
 
 
 def raw_mode() -> Any:
@@ -15,7 +16,17 @@ def raw_mode() -> Any:
 
 
 def raw_function(inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
-    """Compile a graph for evaluation by PyTensor's own `perform` methods, without rewrites."""
+    """Compile a graph for evaluation by PyTensor's own `perform` methods, without rewrites.
+
+    Shared variables may be among the inputs.
+    """
+    given: dict[Any, Any] = {
+        v: v.type(name=v.name) for v in inputs if isinstance(v, SharedVariable)
+    }
     return pytensor.function(  # type: ignore[attr-defined]
-        list(inputs), list(outputs), mode=raw_mode(), on_unused_input="ignore"
+        [given.get(variable, variable) for variable in inputs],
+        list(outputs),
+        mode=raw_mode(),
+        givens=given,
+        on_unused_input="ignore",
     )

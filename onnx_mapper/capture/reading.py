@@ -37,8 +37,8 @@ def capture(
         return _capture_graph(found, input_names, output_names)
     if hasattr(source, "value_vars") and hasattr(source, "compile_logp"):
         raise InvalidRequest(
-            "can't export a whole model of PyMC: give model.compile_logp(), or call "
-            "export_graph(model.value_vars, [model.logp()])"
+            "this is a model of PyMC, of which much can be exported: call "
+            "onnx_mapper.pymc.export_model(model, path, what='logp'), or give model.compile_logp()"
         )
     raise InvalidRequest(
         f"can't export a {type(source).__name__}: give what pytensor.function returned, or a "

@@ -2,6 +2,7 @@
 
 from onnx_mapper.api import export, export_graph
 from onnx_mapper.checking.check import Check, check
+from onnx_mapper.checking.difference import ModelDifference, diff
 from onnx_mapper.checking.explain import Explanation, explain
 from onnx_mapper.checking.verify import Verification, verify
 from onnx_mapper.errors import (
@@ -26,6 +27,7 @@ __all__ = [
     "InvalidRequest",
     "MapperError",
     "Mismatch",
+    "ModelDifference",
     "PrecisionWarning",
     "Program",
     "Refusal",
@@ -36,6 +38,7 @@ __all__ = [
     "__version__",
     "check",
     "compile",
+    "diff",
     "explain",
     "export",
     "export_graph",

@@ -1,8 +1,25 @@
-"""Plain text tables for people."""
+"""Tables for people, aligned as plain text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Rows under a header; print it.
+
+    Attributes:
+        header: The columns' names.
+        rows: The cells, as many in each row as there are columns.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def __str__(self) -> str:
+        return table(self.header, self.rows)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

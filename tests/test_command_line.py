@@ -247,3 +247,144 @@ def test_check_is_asked_about_the_export_that_is_meant(
     assert main(["check", f"{source}:f", "--dtype", "float32"]) == 1
     assert "wide='ok'" in capsys.readouterr().out
     assert main(["check", f"{source}:f", "--dtype", "float32", "--wide", "ok"]) == 0
+
+
+def test_verify_tells_programs_what_differs(
+    program: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tmp_path / "model.onnx")
+    assert main(["export", f"{program}:good", model]) == 0
+    capsys.readouterr()
+    assert main(["verify", model, f"{program}:good", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outputs"][0]["ok"]
+    assert main(["verify", model, f"{program}:other", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert not told["ok"]
+    assert told["outputs"][0]["ulps"] > 1000
+    assert main(["verify", model, f"{program}:other", "--rtol", "2"]) == 0
+
+
+def test_diff_tells_in_words(
+    program: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, named = (str(tmp_path / f"{name}.onnx") for name in ("a", "b", "c"))
+    assert main(["export", f"{program}:good", first]) == 0
+    assert main(["export", f"{program}:other", second]) == 0
+    assert main(["export", f"{program}:good", named, "--dims", "x=batch,3", "--opset", "18"]) == 0
+    capsys.readouterr()
+    assert main(["diff", first, first]) == 0
+    assert capsys.readouterr().out == "The models are the same.\n"
+    assert main(["diff", first, second]) == 1
+    assert "Mul, pytensor.scalar.basic:Mul" in capsys.readouterr().out
+    assert main(["diff", first, named, "--json"]) == 1
+    changes = json.loads(capsys.readouterr().out)["changes"]
+    assert {"what": "opset", "name": "ai.onnx", "before": "21", "after": "18"} in changes
+    assert [c["after"] for c in changes if c["what"] == "input"] == ["0: float32[batch, 3]"]
+
+
+def test_the_content_of_a_model_has_a_digest(program: str, tmp_path: Path) -> None:
+    """It tells models apart that compute otherwise, and is the same for the same function."""
+
+    def digest(function: str, *options: str) -> str:
+        path = tmp_path / "model.onnx"
+        assert main(["export", f"{program}:{function}", str(path), *options]) == 0
+        told = {e.key: e.value for e in onnx.load(path, load_external_data=False).metadata_props}
+        return told["onnx_mapper.content"]
+
+    assert digest("good") == digest("good", "--strict")
+    assert len({digest("good"), digest("other"), digest("good", "--opset", "18")}) == 3
+
+
+def test_rows_about_one_op_are_shown_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rows", "LogSoftmax"]) == 0
+    out = capsys.readouterr().out
+    assert "onnx: log_softmax_of(" in out
+    assert "Exp\n" not in out
+    assert main(["rows", "--missing"]) == 0
+    assert "has a row" in capsys.readouterr().out
+    assert main(["rows", "NoSuchOp"]) == 2
+    assert "onnx-mapper new module:Class begins one" in capsys.readouterr().err
+
+
+OPS = """
+import numpy as np, pytensor.tensor as pt
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+
+class Wrap(Op):
+    __props__ = ("period", "mode")
+    def __init__(self, period, mode="floor"):
+        self.period, self.mode = period, mode
+    def make_node(self, x, y=None):
+        x = pt.as_tensor(x)
+        return Apply(self, [x, pt.as_tensor(y)], [x.type()])
+    def perform(self, node, inputs, storage):
+        storage[0][0] = np.mod(inputs[0] + inputs[1], self.period)
+"""
+
+
+def test_a_new_row_is_finished_line_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `new` writes, `lint` says what is left of, and with that said the row is right."""
+    monkeypatch.chdir(tmp_path)
+    forget_modules(monkeypatch, "wrapping_ops")
+    Path("wrapping_ops.py").write_text(OPS)
+    assert main(["new", "wrapping_ops:Wrap", "-o", "wrap.yaml"]) == 0
+    assert main(["new", "wrapping_ops:Wrap", "-o", "wrap.yaml"]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main(["lint", "wrap.yaml", "--import", "wrapping_ops"]) == 1
+    told = capsys.readouterr().err
+    assert "wrap.yaml:5: TODO is left to say: summary" in told
+    assert "inputs: [x, y?]" in Path("wrap.yaml").read_text()
+    text = Path("wrap.yaml").read_text()
+    for left, said in (
+        ("TODO what it computes, in one line.", "A sum, wrapped around."),
+        ("[x, y?]", "[x, y]"),
+        ("TODO(x, y)", "Mod(Add(x, y), period, fmod=0)"),
+        ("    period: {require: null, because: TODO}\n", ""),
+        ("because: TODO", "because: It has no other."),
+        ("[null]", "[7, 3]"),
+        ("[float64, float32]", "[int64]"),
+    ):
+        assert left in text
+        text = text.replace(left, said)
+    Path("wrap.yaml").write_text(text)
+    assert main(["lint", "wrap.yaml", "--import", "wrapping_ops"]) == 0
+    assert "1 files, 1 rows, 0 problems" in capsys.readouterr().out
+    assert main(["test", "wrap.yaml", "--import", "wrapping_ops", "-j", "0"]) == 0
+
+
+def test_lint_tells_every_file_that_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "- op: a:B\n  summary: Short.\n  onnx: Nope(x)\n  inputs: [x]\n"
+    )
+    (tmp_path / "b.yaml").write_text("- op: [\n")
+    assert main(["lint", str(tmp_path), "--json"]) == 1
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert len(problems) == 2
+    assert "a.yaml:3" in problems[0]
+
+
+def test_debug_shows_where_an_error_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "nowhere.onnx"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert main(["explain", "nowhere.onnx", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_completion_and_view_ask_for_what_they_need(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    program: str,
+) -> None:
+    assert main(["completion", "bash"]) == 0
+    assert "onnx-mapper" in capsys.readouterr().out
+    model = str(tmp_path / "model.onnx")
+    assert main(["export", f"{program}:good", model]) == 0
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["view", model]) == 2
+    assert "pip install netron" in capsys.readouterr().err

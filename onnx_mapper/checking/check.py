@@ -10,7 +10,7 @@ from onnx_mapper.capture.reading import capture
 from onnx_mapper.errors import DriftWarning, PrecisionWarning, Refusal, Refused
 from onnx_mapper.mapping.to_model import to_model
 from onnx_mapper.options import OptionArguments, options_of, takes_options
-from onnx_mapper.text_table import table
+from onnx_mapper.text_table import TextTable
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,16 @@ class Check:
         """Whether the function can be exported."""
         return not self.refusals
 
-    def __str__(self) -> str:
-        if self.ok:
-            return "Everything converts."
+    @property
+    def table(self) -> TextTable:
+        """The refusals, a line for each."""
         rows = [
             (r.op, r.count, r.row, ", ".join(r.variables) or "-", r.reason) for r in self.refusals
         ]
-        return table(("op", "nodes", "row", "near", "reason"), rows)
+        return TextTable(("op", "nodes", "row", "near", "reason"), rows)
+
+    def __str__(self) -> str:
+        return "Everything converts." if self.ok else str(self.table)
 
 
 @takes_options

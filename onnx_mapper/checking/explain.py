@@ -10,7 +10,7 @@ from onnx import GraphProto, ModelProto, NodeProto
 
 from onnx_mapper.model.file import load
 from onnx_mapper.model.node_list import SOURCE_KEY
-from onnx_mapper.text_table import table
+from onnx_mapper.text_table import TextTable
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,14 @@ class Explanation:
     def __len__(self) -> int:
         return len(self.nodes)
 
-    def __str__(self) -> str:
+    @property
+    def table(self) -> TextTable:
+        """The nodes, a line for each."""
         rows = [(n.name, n.operator, n.op, n.row, n.case) for n in self.nodes]
-        return table(("node", "operator", "PyTensor op", "row", "case"), rows)
+        return TextTable(("node", "operator", "PyTensor op", "row", "case"), rows)
+
+    def __str__(self) -> str:
+        return str(self.table)
 
 
 def explain(model: ModelProto | str | os.PathLike[str]) -> Explanation:

@@ -25,7 +25,7 @@ from onnx_mapper.model.file import load, weights_beside
 from onnx_mapper.model.metadata import is_float32, is_narrowed
 from onnx_mapper.model.session import open_session
 from onnx_mapper.model.weights import Weights
-from onnx_mapper.text_table import table
+from onnx_mapper.text_table import TextTable
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,14 @@ class Verification:
         """What was compared and says little, an entry per output."""
         return tuple(f"{o.worst.name}: {o.weakness}" for o in self.outputs if o.weakness)
 
-    def __str__(self) -> str:
+    @property
+    def worst(self) -> Compared:
+        """The output that is furthest from PyTensor's."""
+        return max(self.outputs, key=lambda output: (not output.ok, output.worst.ulps))
+
+    @property
+    def table(self) -> TextTable:
+        """The outputs, a line for each, with the worst element of each in ulps."""
         rows = [
             (
                 *(o.worst.name, o.numbers, o.worst.where, o.worst.found, o.worst.expected),
@@ -111,8 +118,10 @@ class Verification:
         header = (
             "output", "numbers", "worst element", "ONNX Runtime", "PyTensor", "ulps", "verdict"
         )  # fmt: skip
-        text = table(header, rows)
-        return f"{text}\n{self.first}" if self.first else text
+        return TextTable(header, rows)
+
+    def __str__(self) -> str:
+        return f"{self.table}\n{self.first}" if self.first else str(self.table)
 
 
 def verify(

@@ -1,9 +1,8 @@
-"""The commands around one function or one model: check, export, explain, verify, rows."""
+"""The commands around one function or one model: check, export, explain, verify."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,83 +16,71 @@ import numpy as np
 from onnx_mapper.api import export
 from onnx_mapper.capture.reading import capture
 from onnx_mapper.checking.check import check
-from onnx_mapper.checking.drift import find_drift
 from onnx_mapper.checking.explain import explain
-from onnx_mapper.checking.verify import verify
-from onnx_mapper.cli.options import add_mappings, add_names, add_options, names_in, options_in
+from onnx_mapper.checking.verify import Compared, Verification, verify
+from onnx_mapper.cli.options import (
+    Commands,
+    add_command,
+    add_json,
+    add_mappings,
+    add_names,
+    add_options,
+    names_in,
+    options_in,
+)
+from onnx_mapper.cli.show import show_json, show_table
 from onnx_mapper.errors import (
     DriftWarning,
     InvalidRequest,
+    Mismatch,
     PrecisionWarning,
     VerificationWarning,
 )
 from onnx_mapper.model.weights import files_beside
-from onnx_mapper.rows.fingerprints import releases_like
-from onnx_mapper.rows.fit import installed_class, module_to_import
-from onnx_mapper.rows.table import load_table
-from onnx_mapper.text_table import table
-from onnx_mapper.user_code import add_import_option, import_ops, load_function
+from onnx_mapper.user_code import load_function
 
 _FUNCTION_HELP = "a compiled function, as module:name or file.py:name"
-
-Commands = argparse._SubParsersAction
 
 
 def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add these commands to the command line."""
-    parser = _command(commands, "check", "tell what of a function would not convert", _check)
+    parser = add_command(commands, "check", "tell what of a function would not convert", _check)
     parser.add_argument("function", help=_FUNCTION_HELP)
     add_options(parser)
-    _add_json(parser)
-    parser = _command(commands, "export", "write a function's ONNX model", _export)
+    add_json(parser)
+    parser = add_command(commands, "export", "write a function's ONNX model", _export)
     parser.add_argument("function", help=_FUNCTION_HELP)
     parser.add_argument("model", help="the file to write")
     parser.add_argument("--verify", action="store_true", help="compare it with PyTensor first")
     add_names(parser)
     add_options(parser)
-    _add_json(parser)
-    parser = _command(commands, "explain", "tell which op and row made each node", _explain)
+    add_json(parser)
+    parser = add_command(commands, "explain", "tell which op and row made each node", _explain)
     parser.add_argument("model", help="an exported model")
-    _add_json(parser)
-    parser = _command(commands, "verify", "compare a model with its function", _verify)
+    add_json(parser)
+    parser = add_command(commands, "verify", "compare a model with its function", _verify)
     parser.add_argument("model", help="an exported model")
     parser.add_argument("function", help=_FUNCTION_HELP)
     parser.add_argument("--inputs", metavar="FILE.npz", help="arrays by the inputs' names")
+    for kind in ("relative", "absolute"):
+        parser.add_argument(
+            f"--{kind[0]}tol", type=float, help=f"largest {kind} difference that is allowed"
+        )
     parser.add_argument(
         "--strict", action="store_true", help="fail where what was compared says little"
     )
     add_mappings(parser)
-    parser = _command(
-        commands, "rows", "list the rows and patterns, and which are active here", _rows
-    )
-    parser.add_argument(
-        "--drift",
-        action="store_true",
-        help="tell where rows and the installed PyTensor disagree; the exit status is 1 if they do",
-    )
-    add_import_option(parser)
-    _add_json(parser)
-    add_mappings(parser)
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _command(
-    commands: Commands[argparse.ArgumentParser], name: str, summary: str, run: Any
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
-    parser.set_defaults(run=run)
-    return parser
+    add_json(parser)
 
 
 def _check(arguments: argparse.Namespace) -> int:
     found = check(load_function(arguments.function), **options_in(arguments))
     if arguments.json:
-        _print_json([asdict(refusal) for refusal in found.refusals])
-    else:
+        show_json([asdict(refusal) for refusal in found.refusals])
+    elif found.ok:
         print(found)
+    else:
+        show_table(found.table)
     return 0 if found.ok else 1
 
 
@@ -111,7 +98,7 @@ def _export(arguments: argparse.Namespace) -> int:
     size = Path(arguments.model).stat().st_size
     beside = files_beside(model)
     if arguments.json:
-        _print_json(
+        show_json(
             {
                 "model": arguments.model,
                 "bytes": size,
@@ -133,9 +120,9 @@ def _export(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     explanation = explain(arguments.model)
     if arguments.json:
-        _print_json([asdict(node) for node in explanation])
+        show_json([asdict(node) for node in explanation])
     else:
-        print(explanation)
+        show_table(explanation.table)
     return 0
 
 
@@ -145,17 +132,43 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.inputs:
         inputs = _read_inputs(arguments.inputs, function)
     notes: list[str] = []
-    with _warnings_in(notes):
-        report = verify(
-            arguments.model,
-            function,
-            inputs,
-            mappings=arguments.mappings,
-            strict=arguments.strict,
-        )
+    try:
+        with _warnings_in(notes):
+            report = verify(
+                arguments.model,
+                function,
+                inputs,
+                rtol=arguments.rtol,
+                atol=arguments.atol,
+                mappings=arguments.mappings,
+                strict=arguments.strict,
+            )
+    except Mismatch as mismatch:
+        if not arguments.json or not isinstance(mismatch.report, Verification):
+            raise
+        report = mismatch.report
+    if arguments.json:
+        outputs = [_told(output) for output in report.outputs]
+        first = None if report.first is None else str(report.first)
+        show_json({"ok": report.ok, "outputs": outputs, "first": first, "warnings": notes})
+        return 0 if all(output.ok for output in report.outputs) else 1
     _print_warnings(notes)
-    print(report)
+    show_table(report.table)
     return 0
+
+
+def _told(output: Compared) -> dict[str, Any]:
+    worst = output.worst
+    return {
+        "output": worst.name,
+        "ok": output.ok,
+        "numbers": output.count,
+        "finite": output.finite,
+        "ulps": worst.ulps,
+        "where": worst.where,
+        "found": worst.found,
+        "expected": worst.expected,
+    }
 
 
 @contextmanager
@@ -191,66 +204,3 @@ def _read_inputs(path: str, function: Any) -> list[Any]:
             f"{', '.join(names)}"
         )
     return [arrays[name] for name in names]
-
-
-def _rows(arguments: argparse.Namespace) -> int:
-    import_ops(arguments.imports)
-    if arguments.drift:
-        return _drift(arguments)
-    entries: list[dict[str, Any]] = []
-    loaded = load_table(arguments.mappings)
-    for row in loaded.rows:
-        cls = installed_class(row, import_modules=True)
-        entries.append(
-            {
-                "op": row.ops[0],
-                "row": row.at,
-                "active": cls is not None,
-                "import": None if cls else module_to_import(row),
-                "kind": "refused" if row.refuse else "mapped",
-                "tested": list(releases_like(row.ops[0], cls)) if cls and row.shipped else [],
-                "summary": row.refuse or row.summary,
-            }
-        )
-    entries += [
-        {
-            "op": f"pattern {row.pattern}",
-            "row": row.at,
-            "active": True,
-            "import": None,
-            "kind": "pattern",
-            "tested": [],
-            "summary": row.summary,
-        }
-        for row in loaded.patterns
-    ]
-    if arguments.json:
-        _print_json(entries)
-        return 0
-    rows = [
-        (
-            e["op"],
-            e["row"],
-            e["kind"] if e["active"] else "not loaded" if e["import"] else "not installed",
-            ", ".join(e["tested"]) or "-",
-            e["summary"],
-        )
-        for e in entries
-    ]
-    print(table(("op", "row", "state", "tested with PyTensor", "summary"), rows))
-    for module in dict.fromkeys(e["import"] for e in entries if e["import"]):
-        print(f"{module} is not loaded: add --import {module} for the state of its rows.")
-    return 0
-
-
-def _drift(arguments: argparse.Namespace) -> int:
-    drift = find_drift(arguments.mappings)
-    if arguments.json:
-        _print_json({"ok": drift.ok, **asdict(drift)})
-    else:
-        print(drift)
-    return 0 if drift.ok else 1
-
-
-def _print_json(data: Any) -> None:
-    print(json.dumps(data, indent=1))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from onnx_mapper.cli import commands as model_commands
+from onnx_mapper.cli import file_commands, row_commands
 from onnx_mapper.cli import test as test_command
 from onnx_mapper.errors import MapperError, Mismatch, Refused, UserCodeError
 from onnx_mapper.version import VERSION
@@ -39,17 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"onnx-mapper {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     model_commands.add_parsers(commands)
+    file_commands.add_parsers(commands)
+    row_commands.add_parsers(commands)
     test_command.add_parser(commands)
     arguments = parser.parse_args(argv)
+    arguments.parser = parser
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
-    except (Refused, Mismatch) as error:
-        return _told(error, OBSTACLES)
-    except UserCodeError as error:
-        return _told(error, USERS_CODE)
     except MapperError as error:
-        return _told(error, WRONG_CALL)
+        if arguments.debug:
+            traceback.print_exc()
+        return _told(error, _status_of(error))
     except BrokenPipeError:  # who read the output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WRONG_CALL
@@ -58,6 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _told(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), WRONG_CALL)
     return status
+
+
+def _status_of(error: MapperError) -> int:
+    if isinstance(error, Refused | Mismatch):
+        return OBSTACLES
+    return USERS_CODE if isinstance(error, UserCodeError) else WRONG_CALL
 
 
 def _told(error: object, status: int) -> int:

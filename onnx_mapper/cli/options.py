@@ -12,6 +12,23 @@ from onnx_mapper.options import Dimension, OptionArguments, Options, choices, to
 
 UNKNOWN = "-"
 
+Commands = argparse._SubParsersAction
+
+
+def add_command(
+    commands: Commands[argparse.ArgumentParser], name: str, summary: str, run: Any
+) -> argparse.ArgumentParser:
+    """Add a command to the command line, and return its parser."""
+    parser = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error, too")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the flag for output that programs read."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each field of `Options`; what it means is said by the record's docstring."""

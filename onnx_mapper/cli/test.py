@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from onnx_mapper.cli.options import Commands, add_command
 from onnx_mapper.conformance.mutants.runs import (
     SURVIVED,
     WRONG,
@@ -32,12 +33,10 @@ from onnx_mapper.user_code import add_import_option, import_ops
 MOST_REPRODUCTIONS = 5
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add `test` to the command line."""
-    parser = commands.add_parser(
-        "test",
-        help="test rows by the cases that they carry",
-        description="Hold every row against PyTensor, on the cases that it carries.",
+    parser = add_command(
+        commands, "test", "hold rows against PyTensor, on the cases that they carry", run
     )
     parser.add_argument(
         "paths", nargs="*", metavar="FOLDER", help="folders or files of rows; default: all shipped"
@@ -78,7 +77,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="processes to use",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="show every failing item")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

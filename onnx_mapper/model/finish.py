@@ -13,6 +13,8 @@ from onnx import ModelProto, TypeProto, ValueInfoProto, helper
 from onnx_mapper.errors import InvalidRequest, MapperError
 from onnx_mapper.language.arrays import Numbers
 from onnx_mapper.model.builder import GraphBuilder
+from onnx_mapper.model.content import content_digest
+from onnx_mapper.model.metadata import CONTENT_KEY
 from onnx_mapper.model.weights import LARGEST_INLINE_BYTES, Weights, put_in, refer_to
 from onnx_mapper.options import Dimension
 from onnx_mapper.version import VERSION
@@ -106,8 +108,9 @@ def finish(
     large = {n: array for n, array in arrays.items() if n not in small}
     put_in(model, small)
     _share_dimension_names(model, large)
-    for key in sorted(metadata):
-        model.metadata_props.add(key=key, value=metadata[key])
+    told = {**metadata, CONTENT_KEY: content_digest(model, large)}
+    for key in sorted(told):
+        model.metadata_props.add(key=key, value=told[key])
     try:
         onnx.checker.check_model(_with_inputs_for(model, large), full_check=True)
     except Exception as error:

@@ -10,6 +10,7 @@ from onnx import ModelProto
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.options import KEY, Dims, Options
 
+CONTENT_KEY = f"{KEY}content"
 DEVIATES_KEY = f"{KEY}deviates"
 NARROWED_KEY = f"{KEY}narrowed"
 NOISE_KEY = f"{KEY}noise."

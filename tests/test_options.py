@@ -84,7 +84,8 @@ def test_a_model_tells_the_options_that_it_was_made_with() -> None:
         getattr(asked, n) for n in NAMES if n != "dims"
     ]
     plain = export_graph([x], [pt.exp(x)])
-    assert {entry.key for entry in plain.metadata_props} == {"pytensor", "onnx_mapper.dtype"}
+    keys = {"pytensor", "onnx_mapper.dtype", "onnx_mapper.content"}
+    assert {entry.key for entry in plain.metadata_props} == keys
 
 
 def test_the_command_line_takes_them_all(program: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ Dims = Mapping[str, Sequence[Dimension]]
 DtypePolicy = Literal["keep", "float32"]
 RandomPolicy = Literal["refuse", "input"]
 WidePolicy = Literal["refuse", "ok"]
+StatePolicy = Literal["default", "input"]
 ExternalPolicy = Literal["auto", "always", "never"]
 
 KEY = "onnx_mapper."
@@ -38,6 +39,7 @@ class OptionArguments(TypedDict, total=False):
     mappings: Sequence[str | Path]
     random: RandomPolicy
     wide: WidePolicy
+    state: StatePolicy
     strict: bool
     optimize: bool
     external_data: ExternalPolicy | bool
@@ -64,6 +66,9 @@ class Options:
         wide: What becomes of functions (gammaln, erfinv, …) that are composed in float64 also where
             their inputs are float32, whose digits would not do: with dtype="float32" they are
             refused, as runtimes for browsers and phones may have no float64; "ok" allows them.
+        state: How the model gets the values of shared variables that the function updates, whose next values
+            are its outputs `<variable>_next`: "default" for inputs that have the present values where they
+            are left out, "input" for inputs that every run must give.
         strict: Whether to refuse what would be exported with a warning, and to leave out patterns that
             follow PyTensor for all but infinities and NaN.
         optimize: Whether to compute at export what follows from constants and weights alone, and to
@@ -82,6 +87,7 @@ class Options:
     mappings: Sequence[str | Path] = field(default=(), metadata={"written": False})
     random: RandomPolicy = "refuse"
     wide: WidePolicy = "refuse"
+    state: StatePolicy = "default"
     strict: bool = False
     optimize: bool = True
     external_data: ExternalPolicy = field(default="auto", metadata={"written": False})

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
@@ -122,3 +123,50 @@ def test_inputs_that_do_not_fit(inputs: Any, says: str) -> None:
     function = pytensor.function([I], TABLE[I], mode="FAST_COMPILE")
     with pytest.raises(InvalidRequest, match=says):
         verify(export(function), function, inputs)
+
+
+def test_sizes_of_one_name_are_one_size() -> None:
+    """The sizes that a model declares hold for what is tried: equal ones, and known ones."""
+    x, z = pt.dmatrix("x"), pt.dmatrix("z")
+    joined = pytensor.function([x, z], pt.concatenate([x, z], axis=1), mode="FAST_COMPILE")
+    model = export(joined, dims={"x": ("n", 3), "z": ("n", "k")})
+    report = verify(model, joined)
+    assert report.ok
+    assert report.outputs[0].count > 100
+    squared = pytensor.function([x], pt.linalg.matrix_power(x, 2), mode="FAST_COMPILE")
+    assert verify(export(squared, dims={"x": ("n", "n")}), squared).ok
+
+
+def test_numbers_are_drawn_from_the_domain_that_is_given() -> None:
+    x = pt.dvector("x")
+    function = pytensor.function(
+        [x], pt.switch(pt.ge(x, 18) & pt.le(x, 99), x, np.nan), mode="FAST_COMPILE"
+    )
+    model = export(function)
+    report = verify(model, function, domain={"x": (18, 99)})
+    assert report.outputs[0].finite == report.outputs[0].count
+    assert report.worst.worst.name == "output_0"
+    with pytest.raises(InvalidRequest, match="domain is about 'y'; the function's inputs are x"):
+        verify(model, function, domain={"y": (0, 1)})
+    with pytest.raises(InvalidRequest, match="it is \\(least, largest\\)"):
+        verify(model, function, domain={"x": (1, 0)})
+
+
+def test_a_state_may_be_an_input_that_each_run_gives() -> None:
+    """A session is driven step by step: each run's next state is the next run's state."""
+    x = pt.dvector("x")
+    total = pytensor.shared(np.array([0.5, -1.0]), name="total")
+    function = pytensor.function([x], total * 2, updates={total: total + x}, mode="FAST_COMPILE")
+    driven = export(function, state="input", verify=True)
+    assert not driven.graph.initializer or "total" not in {
+        tensor.name for tensor in driven.graph.initializer
+    }
+    session = onnxruntime.InferenceSession(driven.SerializeToString())
+    state = total.get_value()
+    for step in (np.array([1.0, 2.0]), np.array([-3.0, 0.25])):
+        doubled, state = session.run(["output_0", "total_next"], {"x": step, "total": state})
+        np.testing.assert_array_equal(doubled, function(step))
+        np.testing.assert_array_equal(state, total.get_value())
+    assert verify(driven, function).ok
+    session = onnxruntime.InferenceSession(export(function).SerializeToString())
+    assert len(session.run(None, {"x": step})) == 2  # the present value is a default

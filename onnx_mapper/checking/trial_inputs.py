@@ -24,6 +24,7 @@ MOST_ELEMENTS_OF_FURTHER_SIZES = 20_000
 SEED = 20260103
 
 Sizes = Mapping[tuple[int, int], int]
+Domain = Mapping[str, tuple[float, float]]
 Evaluate = Callable[[Sequence[Array]], list[Array]]
 
 
@@ -40,11 +41,26 @@ class Trial:
     expected: list[Array]
 
 
-def trials(captured: Any, evaluate: Evaluate) -> list[Trial]:
+@dataclass(frozen=True)
+class Wanted:
+    """What inputs must be like, beside what the function says.
+
+    Attributes:
+        dims: For each input, in order, the size or the name of each axis, as the model declares it: axes
+            of one name have one size.
+        domain: The least and the largest number of some inputs, by the name of the function's input.
+    """
+
+    dims: Sequence[Sequence[int | str]]
+    domain: Domain
+
+
+def trials(captured: Any, wanted: Wanted, evaluate: Evaluate) -> list[Trial]:
     """Choose inputs that fit a function, in up to three sets of sizes where sizes are open.
 
     Args:
         captured: The function's graph, which tells dtypes, ranks and static sizes.
+        wanted: What else is asked of inputs.
         evaluate: What PyTensor makes of inputs.
 
     Raises:
@@ -53,8 +69,8 @@ def trials(captured: Any, evaluate: Evaluate) -> list[Trial]:
     failure: Exception | None = None
     found: list[Trial] = []
     kinds: list[int] = []
-    for sizes in itertools.islice(_sizes(captured), MOST_SIZES_TRIED):
-        maker = _Maker(captured, sizes)
+    for sizes in itertools.islice(_sizes(captured, wanted.dims), MOST_SIZES_TRIED):
+        maker = _Maker(captured, sizes, wanted.domain)
         if found and maker.elements > MOST_ELEMENTS_OF_FURTHER_SIZES:
             continue
         try:
@@ -155,7 +171,7 @@ def telling(outputs: Sequence[Array]) -> float:
 class _Maker:
     """Makes inputs of given sizes, each of a kind of numbers."""
 
-    def __init__(self, captured: Any, sizes: Sizes) -> None:
+    def __init__(self, captured: Any, sizes: Sizes, domain: Domain) -> None:
         self._types = [input_.variable.type for input_ in captured.inputs]
         self._shapes = [
             [sizes[position, axis] if size is None else size for axis, size in enumerate(t.shape)]
@@ -163,9 +179,12 @@ class _Maker:
         ]
         known = [parameter.shape for parameter in captured.parameters]
         ranges = sorted({size for shape in [*known, *self._shapes] for size in shape}, reverse=True)
+        names = [input_.name for input_ in captured.inputs]
         self.kinds = [
-            _kinds(np.dtype(t.dtype), shape, ranges)
-            for t, shape in zip(self._types, self._shapes, strict=True)
+            [_between(*domain[name], np.dtype(t.dtype), shape)]
+            if name in domain
+            else _kinds(np.dtype(t.dtype), shape, ranges)
+            for name, t, shape in zip(names, self._types, self._shapes, strict=True)
         ]
         self.count = len(self.kinds)
         self.elements = sum(int(np.prod(shape)) for shape in self._shapes)
@@ -213,6 +232,13 @@ def _kinds(dtype: np.dtype[Any], shape: Sequence[int], ranges: Sequence[int]) ->
     return kinds
 
 
+def _between(low: float, high: float, dtype: np.dtype[Any], shape: Sequence[int]) -> _Kind:
+    """Numbers of a range, both ends included, as a user gives it."""
+    if dtype.kind == "f":
+        return lambda random: random.uniform(low, high, size=shape)
+    return lambda random: random.integers(int(low), int(high) + 1, size=shape)
+
+
 def _indices(start: int, stop: int, shape: Sequence[int]) -> _Kind:
     """Whole numbers of a range: all of them, in disorder, as far as there is room."""
 
@@ -241,25 +267,30 @@ def _positive_definite(random: np.random.Generator, shape: Sequence[int]) -> Any
     return factor @ np.swapaxes(factor, -1, -2) + shape[-1] * np.eye(shape[-1])
 
 
-def _sizes(captured: Any) -> Iterator[Sizes]:
+def _sizes(captured: Any, dims: Sequence[Sequence[int | str]]) -> Iterator[Sizes]:
     """Yield sizes to try for the open axes: one for all, then those that parameters and constants have."""
-    open_axes = [
-        (position, axis)
-        for position, input_ in enumerate(captured.inputs)
-        for axis, size in enumerate(input_.variable.type.shape)
-        if size is None
-    ]
+    fixed: dict[tuple[int, int], int] = {}
+    alike: dict[object, list[tuple[int, int]]] = {}
+    for position, input_ in enumerate(captured.inputs):
+        for axis, size in enumerate(input_.variable.type.shape):
+            declared = dims[position][axis] if axis < len(dims[position]) else ""
+            if size is None and isinstance(declared, int):
+                fixed[position, axis] = declared
+            elif size is None:
+                alike.setdefault(declared or (position, axis), []).append((position, axis))
+    open_axes = list(alike.values())
     found = [size for parameter in captured.parameters for size in parameter.shape]
     found += [s for i in captured.inputs for s in i.variable.type.shape if s is not None]
-    found += captured.sizes_of_constants()
+    found += [*fixed.values(), *captured.sizes_of_constants()]
     candidates = list(dict.fromkeys([5, *sorted(set(found) - {1}), 12, 3, 1]))
     seen: list[Sizes] = []
     for size in candidates:
-        seen.append(dict.fromkeys(open_axes, size))
+        seen.append({**fixed, **{axis: size for group in open_axes for axis in group}})
         yield seen[-1]
         if not open_axes:
             return
     for chosen in itertools.product(candidates, repeat=len(open_axes)):
-        sizes = dict(zip(open_axes, chosen, strict=True))
+        groups = zip(open_axes, chosen, strict=True)
+        sizes = {**fixed, **{axis: size for group, size in groups for axis in group}}
         if sizes not in seen:
             yield sizes

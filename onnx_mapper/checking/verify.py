@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
+from onnx_mapper.capture.graph import Parameter
 from onnx_mapper.capture.raw import raw_function
 from onnx_mapper.capture.reading import capture, function_in
 from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_of
 from onnx_mapper.checking.first_difference import FirstDifference, first_difference, rebuilt
-from onnx_mapper.checking.trial_inputs import Trial, trials
+from onnx_mapper.checking.trial_inputs import Domain, Trial, Wanted, trials
 from onnx_mapper.errors import InvalidRequest, Mismatch, VerificationWarning
 from onnx_mapper.language.arrays import Array
 from onnx_mapper.mapping.build import Built
@@ -131,6 +132,7 @@ def verify(
     *,
     rtol: float | None = None,
     atol: float | None = None,
+    domain: Domain | None = None,
     mappings: Sequence[str | Path] = (),
     strict: bool = False,
 ) -> Verification:
@@ -148,6 +150,8 @@ def verify(
         rtol: Largest relative difference; by default 1e-4 in float32, 1e-9 in float64, exact
             for integers. A model that computes in float32 for want of kernels gets float32's.
         atol: Largest absolute difference; by default `rtol` times the largest element.
+        domain: The least and the largest number that some inputs may hold, by their names:
+            `{"age": (18, 99)}`. Sizes that the model declares hold anyway: axes of one name have one size.
         mappings: The further rows that the model was exported with, for finding the first
             node that differs.
         strict: Raise, and don't only warn, where the results are mostly NaN or infinite, or all
@@ -177,7 +181,15 @@ def verify(
     loaded = load(model)
     weights = weights_beside(loaded, model)
     return compare(
-        loaded, fn, weights, inputs, rtol=rtol, atol=atol, mappings=mappings, strict=strict
+        loaded,
+        fn,
+        weights,
+        inputs,
+        rtol=rtol,
+        atol=atol,
+        domain=domain,
+        mappings=mappings,
+        strict=strict,
     )
 
 
@@ -189,6 +201,7 @@ def compare(
     *,
     rtol: float | None = None,
     atol: float | None = None,
+    domain: Domain | None = None,
     mappings: Sequence[str | Path] = (),
     strict: bool = False,
     built: Built | None = None,
@@ -202,6 +215,7 @@ def compare(
         inputs: Arrays for the function's inputs.
         rtol: Largest relative difference.
         atol: Largest absolute difference.
+        domain: The ranges of some inputs.
         mappings: The further rows that the model was exported with.
         strict: Whether to raise where the results say little.
         built: What came to light while the model was made, if that was just now.
@@ -219,9 +233,11 @@ def compare(
     if inputs is not None:
         tried = [_given_trial(function, captured, inputs)]
     else:
-        tried = trials(captured, lambda arrays: _results(function, arrays))
+        wanted = Wanted([_dims_of(port) for port in ports], _checked(domain or {}, captured))
+        tried = trials(captured, wanted, lambda arrays: _results(function, arrays))
     narrow = is_narrowed(model)
-    runs = [_Run(model, session, ports, trial, (rtol, atol, narrow)) for trial in tried]
+    held = _states_to_give(model, captured.parameters)
+    runs = [_Run(model, session, ports, trial, held, (rtol, atol, narrow)) for trial in tried]
     outputs = tuple(
         Compared.of(differences) for differences in zip(*(r.outputs for r in runs), strict=True)
     )
@@ -260,13 +276,14 @@ class _Run:
         session: Any,
         ports: Sequence[ValueInfoProto],
         trial: Trial,
+        held: dict[str, Array],
         limits: tuple[float | None, float | None, bool],
     ) -> None:
         self.trial = trial
         self.feed = {
             port.name: _as_declared(port, array)
             for port, array in zip(ports, trial.inputs, strict=True)
-        }
+        } | held
         whole = is_float32(model)
         expected = [_float32(array) if whole else array for array in trial.expected]
         names = [port.name for port in model.graph.output]
@@ -282,6 +299,33 @@ class _Run:
             compare_arrays(name, ours, theirs, *tolerance_of(ours, *limits))
             for name, ours, theirs in zip(names, found, expected, strict=False)
         ]
+
+
+def _states_to_give(model: ModelProto, parameters: Sequence[Parameter]) -> dict[str, Array]:
+    """Return the values of shared variables for which the model has no default."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    ports = {port.name: port for port in model.graph.input if port.name not in stored}
+    return {
+        parameter.name: _as_declared(ports[parameter.name], parameter.value)
+        for parameter in parameters
+        if parameter.updated and parameter.value is not None and parameter.name in ports
+    }
+
+
+def _dims_of(port: ValueInfoProto) -> list[int | str]:
+    return [dim.dim_param or dim.dim_value for dim in port.type.tensor_type.shape.dim]
+
+
+def _checked(domain: Domain, captured: Any) -> Domain:
+    names = [input_.name for input_ in captured.inputs]
+    for name, range_ in domain.items():
+        if name not in names:
+            raise InvalidRequest(
+                f"domain is about {name!r}; the function's inputs are {', '.join(names) or 'none'}"
+            )
+        if len(range_) != 2 or not range_[0] <= range_[1]:
+            raise InvalidRequest(f"domain of {name!r} is {range_!r}; it is (least, largest)")
+    return domain
 
 
 def _callable(fn: Any) -> Any:

@@ -62,6 +62,13 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("model", help="an exported model")
     parser.add_argument("function", help=_FUNCTION_HELP)
     parser.add_argument("--inputs", metavar="FILE.npz", help="arrays by the inputs' names")
+    parser.add_argument(
+        "--domain",
+        action="append",
+        default=[],
+        metavar="INPUT=LOW,HIGH",
+        help="the least and the largest number of an input that is tried",
+    )
     for kind in ("relative", "absolute"):
         parser.add_argument(
             f"--{kind[0]}tol", type=float, help=f"largest {kind} difference that is allowed"
@@ -140,6 +147,7 @@ def _verify(arguments: argparse.Namespace) -> int:
                 inputs,
                 rtol=arguments.rtol,
                 atol=arguments.atol,
+                domain=dict(map(_domain, arguments.domain)),
                 mappings=arguments.mappings,
                 strict=arguments.strict,
             )
@@ -185,6 +193,17 @@ def _warnings_in(notes: list[str]) -> Iterator[None]:
 def _print_warnings(notes: Sequence[str]) -> None:
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
+
+
+def _domain(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, listed = text.partition("=")
+    try:
+        low, high = map(float, listed.split(","))
+    except ValueError:
+        raise InvalidRequest(
+            f"--domain {text}: write INPUT=LOW,HIGH such as --domain age=18,99"
+        ) from None
+    return name, (low, high)
 
 
 def _read_inputs(path: str, function: Any) -> list[Any]:

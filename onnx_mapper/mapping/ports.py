@@ -99,9 +99,15 @@ def enter(
             continue
         numbers, lost = dtypes.narrowed(parameter.value, parameter.name)
         swallowed += lost
-        known[parameter.variable] = builder.parameter(parameter.name, numbers, parameter.updated)
+        open_dims = (None,) * len(numbers.shape)
         if parameter.updated:
-            ports.append(Port(parameter.name, numbers.dtype.name, (None,) * len(numbers.shape)))
+            ports.append(Port(parameter.name, numbers.dtype.name, open_dims))
+        if parameter.updated and options.state == "input":
+            known[parameter.variable] = builder.input(parameter.name, numbers.dtype.name, open_dims)
+        else:
+            known[parameter.variable] = builder.parameter(
+                parameter.name, numbers, parameter.updated
+            )
     return Entrance(known, tuple(ports), tuple(refusals), tuple(swallowed))
 
 

@@ -14,6 +14,7 @@ from onnx_mapper.language import vocabulary
 from onnx_mapper.language.scope import Definition, Language
 from onnx_mapper.rows.checks import check_definition, check_no_recursion, check_pattern, check_row
 from onnx_mapper.rows.fit import Fit, fit_of
+from onnx_mapper.rows.installed import installed_folders
 from onnx_mapper.rows.model import MappingFile, Row
 from onnx_mapper.rows.op_classes import class_path, find_class, props_of
 from onnx_mapper.rows.reader import read_mapping_file
@@ -111,21 +112,23 @@ class _Moved:
 
 
 def load_table(mappings: Sequence[str | Path] = ()) -> Table:
-    """Read the package's rows and the user's.
+    """Read the package's rows, those of installed packages (see `rows.installed`) and the user's.
 
     Args:
         mappings: Folders of YAML files, or single files. A class that they map is taken from
-            them alone, the last one that maps it.
+            them alone; else from an installed package that maps it, else from this one.
 
     Raises:
-        RowError: When a file is wrong.
+        RowError: When a file is wrong, or two of the user's files, or two installed packages, map
+            one class; it names both places.
         InvalidRequest: When a folder or file does not exist, or holds no YAML.
     """
     if isinstance(mappings, str | Path):
         raise InvalidRequest(
             f"mappings is a list of folders or files: write mappings=[{str(mappings)!r}]"
         )
-    return _load(tuple(_state(Path(path).resolve()) for path in mappings))
+    given = tuple(_state(Path(path).resolve()) for path in mappings)
+    return _load(given, tuple(map(_state, installed_folders())))
 
 
 @cache
@@ -149,10 +152,13 @@ def _state(path: Path) -> _State:
 
 
 @lru_cache(maxsize=32)
-def _load(mappings: tuple[_State, ...]) -> Table:
-    return build_table(
-        [_packaged(), *(tuple(map(read_mapping_file, state.files)) for state in mappings)]
-    )
+def _load(mappings: tuple[_State, ...], installed: tuple[_State, ...]) -> Table:
+    return build_table([_packaged(), _read(installed), _read(mappings)])
+
+
+def _read(states: Iterable[_State]) -> tuple[MappingFile, ...]:
+    files = dict.fromkeys(file for state in states for file in state.files)
+    return tuple(map(read_mapping_file, files))
 
 
 def build_table(layers: Iterable[Sequence[MappingFile]]) -> Table:

@@ -19,6 +19,7 @@ from onnx_mapper.errors import (
 from onnx_mapper.program import Program, compile  # noqa: A004
 from onnx_mapper.pytensor_mode import mode, register_mode
 from onnx_mapper.version import VERSION as __version__  # noqa: N811
+from onnx_mapper.web_bundle import bundle
 
 __all__ = [
     "Check",
@@ -36,6 +37,7 @@ __all__ = [
     "Verification",
     "VerificationWarning",
     "__version__",
+    "bundle",
     "check",
     "compile",
     "diff",

@@ -48,7 +48,7 @@ LAYERS = (
     ("mapping",),
     ("checking",),
     ("delivery",),
-    ("api", "program", "pytensor_mode"),
+    ("api", "program", "web_bundle", "pytensor_mode"),
     ("pymc",),
     ("conformance.graphs",),
     ("conformance.cases",),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper
 
 from onnx_mapper.capture.graph import Parameter
-from onnx_mapper.capture.raw import raw_function
-from onnx_mapper.capture.reading import capture, function_in
+from onnx_mapper.capture.reading import capture
 from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_of
 from onnx_mapper.checking.first_difference import FirstDifference, first_difference, rebuilt
-from onnx_mapper.checking.trial_inputs import Domain, Trial, Wanted, trials
-from onnx_mapper.errors import InvalidRequest, Mismatch, VerificationWarning
+from onnx_mapper.checking.trial_inputs import Domain, Trial
+from onnx_mapper.checking.tried import first_line, own_ports, tried_inputs
+from onnx_mapper.errors import Mismatch, VerificationWarning
 from onnx_mapper.language.arrays import Array
 from onnx_mapper.mapping.build import Built
 from onnx_mapper.model.file import load, weights_beside
@@ -222,19 +221,8 @@ def compare(
     """
     captured = capture(fn)
     session = open_session(model, weights=weights)
-    function = _callable(function_in(fn))
-    states = {parameter.name for parameter in captured.parameters if parameter.updated}
-    ports = [port for port in model.graph.input if port.name not in states]
-    if len(ports) != len(captured.inputs):
-        raise InvalidRequest(
-            f"the model has {len(ports)} inputs and the function has {len(captured.inputs)}: "
-            "is the model exported from another function?"
-        )
-    if inputs is not None:
-        tried = [_given_trial(function, captured, inputs)]
-    else:
-        wanted = Wanted([_dims_of(port) for port in ports], _checked(domain or {}, captured))
-        tried = trials(captured, wanted, lambda arrays: _results(function, arrays))
+    ports = own_ports(model, captured)
+    tried = tried_inputs(model, captured, fn, inputs, domain or {})
     narrow = is_narrowed(model)
     held = _states_to_give(model, captured.parameters)
     runs = [_Run(model, session, ports, trial, held, (rtol, atol, narrow)) for trial in tried]
@@ -291,7 +279,7 @@ class _Run:
             found = session.run(None, self.feed)[: len(expected)]
         except Exception as error:
             self.outputs = [
-                Difference(name, False, f"ONNX Runtime fails: {_first_line(error)}")
+                Difference(name, False, f"ONNX Runtime fails: {first_line(error)}")
                 for name in names[: len(expected)]
             ]
             return
@@ -310,96 +298,6 @@ def _states_to_give(model: ModelProto, parameters: Sequence[Parameter]) -> dict[
         for parameter in parameters
         if parameter.updated and parameter.value is not None and parameter.name in ports
     }
-
-
-def _dims_of(port: ValueInfoProto) -> list[int | str]:
-    return [dim.dim_param or dim.dim_value for dim in port.type.tensor_type.shape.dim]
-
-
-def _checked(domain: Domain, captured: Any) -> Domain:
-    names = [input_.name for input_ in captured.inputs]
-    for name, range_ in domain.items():
-        if name not in names:
-            raise InvalidRequest(
-                f"domain is about {name!r}; the function's inputs are {', '.join(names) or 'none'}"
-            )
-        if len(range_) != 2 or not range_[0] <= range_[1]:
-            raise InvalidRequest(f"domain of {name!r} is {range_!r}; it is (least, largest)")
-    return domain
-
-
-def _callable(fn: Any) -> Any:
-    if callable(fn):
-        return _without_traces(fn)
-    graph = fn.clone()
-    return raw_function(graph.inputs, graph.outputs)
-
-
-def _without_traces(fn: Any) -> Callable[..., Any]:
-    """Return a function whose calls leave shared variables, random states and defaults as they are.
-
-    A call works on copies of all that the function holds; even the arrays stay the same objects.
-    """
-
-    def call(*arrays: Array) -> Any:
-        held = [container.storage[0] for container in fn.input_storage]
-        try:
-            for container, value in zip(fn.input_storage, held, strict=True):
-                container.storage[0] = copy.deepcopy(value)
-            return fn(*arrays)
-        finally:
-            for container, value in zip(fn.input_storage, held, strict=True):
-                container.storage[0] = value
-
-    return call
-
-
-def _given_trial(function: Any, captured: Any, inputs: Sequence[Any] | Mapping[str, Any]) -> Trial:
-    """Return the user's inputs as arrays, with what PyTensor makes of them."""
-    names = [input_.name for input_ in captured.inputs]
-    if isinstance(inputs, Mapping):
-        if set(inputs) != set(names):
-            raise InvalidRequest(
-                f"arrays are given for {', '.join(map(str, inputs))}; "
-                f"the function's inputs are {', '.join(names)}"
-            )
-        inputs = [inputs[name] for name in names]
-    if len(inputs) != len(names):
-        raise InvalidRequest(f"{len(inputs)} inputs given; the function has {len(captured.inputs)}")
-    arrays = []
-    for array, input_ in zip(inputs, captured.inputs, strict=True):
-        type_ = input_.variable.type
-        try:
-            arrays.append(np.asarray(array, dtype=type_.dtype))
-        except (TypeError, ValueError) as error:
-            raise InvalidRequest(
-                f"what is given for {input_.name!r} is no {type_.dtype} tensor: {error}"
-            ) from None
-        if arrays[-1].ndim != type_.ndim:
-            raise InvalidRequest(
-                f"what is given for {input_.name!r} has {arrays[-1].ndim} axes; "
-                f"the input has {type_.ndim}"
-            )
-    try:
-        return Trial(arrays, _results(function, arrays))
-    except Exception as error:
-        raise InvalidRequest(
-            f"PyTensor's function does not take these inputs ({type(error).__name__}: "
-            f"{_first_line(error)})"
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else ""
-
-
-def _results(function: Any, arrays: Sequence[Array]) -> list[Array]:
-    results = function(*[array.copy() for array in arrays])
-    if isinstance(results, dict):
-        results = list(results.values())
-    if not isinstance(results, list | tuple):
-        results = [results]
-    return [np.asarray(result) for result in results]
 
 
 def _float32(array: Array) -> Array:

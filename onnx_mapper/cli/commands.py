@@ -38,6 +38,7 @@ from onnx_mapper.errors import (
 )
 from onnx_mapper.model.weights import files_beside
 from onnx_mapper.user_code import load_function
+from onnx_mapper.web_bundle import bundle
 
 _FUNCTION_HELP = "a compiled function, as module:name or file.py:name"
 
@@ -53,6 +54,13 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("model", help="the file to write")
     parser.add_argument("--verify", action="store_true", help="compare it with PyTensor first")
     add_names(parser)
+    add_options(parser)
+    add_json(parser)
+    parser = add_command(
+        commands, "bundle", "make a folder that runs a function in a browser", _bundle
+    )
+    parser.add_argument("function", help=_FUNCTION_HELP)
+    parser.add_argument("folder", help="the folder to make; it must be new, or empty")
     add_options(parser)
     add_json(parser)
     parser = add_command(commands, "explain", "tell which op and row made each node", _explain)
@@ -121,6 +129,21 @@ def _export(arguments: argparse.Namespace) -> int:
     print(f"{arguments.model}: {size:,} bytes, {len(model.graph.node)} nodes")
     for name, held in beside.items():
         print(f"{name}, beside it: {held:,} bytes of weights")
+    return 0
+
+
+def _bundle(arguments: argparse.Namespace) -> int:
+    function = load_function(arguments.function)
+    notes: list[str] = []
+    with _warnings_in(notes):
+        model = bundle(function, arguments.folder, **options_in(arguments))
+    files = sorted(path.name for path in Path(arguments.folder).iterdir())
+    if arguments.json:
+        show_json({"folder": arguments.folder, "files": files, "warnings": notes})
+        return 0
+    _print_warnings(notes)
+    print(f"{arguments.folder}: {len(model.graph.node)} nodes; {', '.join(files)}")
+    print(f"To look at it: python -m http.server --directory {arguments.folder}")
     return 0
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytensor
 import yaml
+from transcripts import command_line_page
 
 from onnx_mapper.checking.drift import Drift, find_drift
 from onnx_mapper.language.match import Made, nodes_in
@@ -25,6 +26,7 @@ from onnx_mapper.rows.table import Table, load_table
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+CONSTRAINTS = ROOT / "constraints"
 BACKENDS = Path(__file__).with_name("other_backends.csv")
 GENERATED = "<!-- Written by tools/generate_docs.py: edit the rows, not this page. -->\n\n"
 
@@ -40,6 +42,14 @@ def pages() -> Iterator[tuple[Path, str]]:
         yield DOCS / "ops" / f"{Path(file).stem}.md", family_page(file, rows)
     yield DOCS / f"coverage-{pytensor.__version__}.md", coverage_page(table)
     yield DOCS / f"drift-{pytensor.__version__}.md", drift_page(find_drift())
+    if pytensor.__version__ == newest():
+        yield DOCS / "command_line.md", GENERATED + command_line_page()
+
+
+def newest() -> str:
+    """Return the newest PyTensor that the tests run on."""
+    lines = [path.stem.removeprefix("pytensor-") for path in CONSTRAINTS.glob("pytensor-*.txt")]
+    return max(lines, key=lambda line: [int(part) for part in line.split(".")])
 
 
 ANSWERERS = {

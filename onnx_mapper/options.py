@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, get_args, get_type_hints
 
 from onnx_mapper.errors import InvalidRequest
-from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET
+from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, NEWEST_WEB_OPSET, OLDEST_OPSET
 
 Dimension = int | str | None
 Dims = Mapping[str, Sequence[Dimension]]
@@ -20,6 +20,7 @@ DtypePolicy = Literal["keep", "float32"]
 RandomPolicy = Literal["refuse", "input"]
 WidePolicy = Literal["refuse", "ok"]
 StatePolicy = Literal["default", "input"]
+Runtime = Literal["cpu", "web"]
 ExternalPolicy = Literal["auto", "always", "never"]
 
 KEY = "onnx_mapper."
@@ -40,6 +41,7 @@ class OptionArguments(TypedDict, total=False):
     random: RandomPolicy
     wide: WidePolicy
     state: StatePolicy
+    runtime: Runtime
     strict: bool
     optimize: bool
     external_data: ExternalPolicy | bool
@@ -69,6 +71,9 @@ class Options:
         state: How the model gets the values of shared variables that the function updates, whose next values
             are its outputs `<variable>_next`: "default" for inputs that have the present values where they
             are left out, "input" for inputs that every run must give.
+        runtime: Whose kernels nodes are chosen for: "cpu" for ONNX Runtime's, "web" for those of ONNX Runtime
+            Web, built for WebAssembly. Where one lacks, the node is computed in a wider dtype, composed, or
+            refused.
         strict: Whether to refuse what would be exported with a warning, and to leave out patterns that
             follow PyTensor for all but infinities and NaN.
         optimize: Whether to compute at export what follows from constants and weights alone, and to
@@ -88,6 +93,7 @@ class Options:
     random: RandomPolicy = "refuse"
     wide: WidePolicy = "refuse"
     state: StatePolicy = "default"
+    runtime: Runtime = "cpu"
     strict: bool = False
     optimize: bool = True
     external_data: ExternalPolicy = field(default="auto", metadata={"written": False})
@@ -99,6 +105,10 @@ class Options:
         if not OLDEST_OPSET <= self.opset <= NEWEST_OPSET:
             raise InvalidRequest(
                 f"opset is {self.opset!r}; it must be {OLDEST_OPSET} to {NEWEST_OPSET}"
+            )
+        if self.runtime == "web" and self.opset > NEWEST_WEB_OPSET:
+            raise InvalidRequest(
+                f"opset is {self.opset}; ONNX Runtime Web loads {OLDEST_OPSET} to {NEWEST_WEB_OPSET}"
             )
         for name, values in choices().items():
             value = getattr(self, name)

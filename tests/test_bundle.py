@@ -83,6 +83,34 @@ def test_it_checks_itself_in_node(which: str, packages: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["int8", "uint32"])
+def test_what_the_browser_has_no_kernel_for_is_computed_otherwise(
+    dtype: str, packages: Path
+) -> None:
+    """ONNX Runtime Web can't choose between numbers of these dtypes; with `runtime` they are wider."""
+    x, y = pt.vector("x", dtype=dtype), pt.vector("y", dtype=dtype)
+    chooses = function([x, y], [pt.switch(x > y, x, y)])
+    bundle(chooses, packages / f"{dtype}-web", runtime="web")
+    assert checked(packages / f"{dtype}-web").returncode == 0
+    bundle(chooses, packages / dtype)
+    done = checked(packages / dtype)
+    assert done.returncode == 1
+    assert "Could not find an implementation" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_numbers_around_an_image_count_in_a_pool(packages: Path) -> None:
+    """Some releases of ONNX Runtime, the browser's among them, merge a Pad of zeros into a pool."""
+    image = pt.tensor("image", shape=(2, 2, 6, 4), dtype="float32")
+    around = pt.set_subtensor(pt.zeros((2, 2, 8, 4), dtype="float32")[:, :, 1:7], -abs(image) - 1)
+    pool = pt.maximum(around[:, :, ::2], around[:, :, 1::2])
+    site = packages / "pool"
+    bundle(function([image], [pool]), site)
+    done = checked(site)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
 def test_it_notices_another_model(packages: Path) -> None:
     site, other = packages / "one", packages / "other"
     bundle(function([X], [pt.tanh(X)]), site)

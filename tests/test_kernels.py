@@ -302,3 +302,16 @@ def has_kernel(schema, bindings, opset, loaded):
         assert "NOT_IMPLEMENTED" in text or "Type Error" in text or "INVALID_GRAPH" in text, text
         return False
     return [item.op_type for item in onnx.load(loaded).graph.node] == [schema.name]
+
+
+def test_the_browsers_table_is_the_cpus_with_some_missing():
+    """It is made of that one by trying; an operator that comes or goes has to be in both."""
+    web = kernel_table("onnxruntime-web")
+    assert set(web.kernels) == set(kernels.kernels)
+    for (operator, version), found in web.kernels.items():
+        for kernel in found:
+            for variable, dtypes in kernel.takes.items():
+                assert dtypes <= kernels.dtypes(operator, version, variable)
+    assert kernels.runs("Where", 16, {"T": "int8"})
+    assert not web.runs("Where", 16, {"T": "int8"})
+    assert web.runs("Conv", 11, {"T": "float32"})

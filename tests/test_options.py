@@ -132,3 +132,10 @@ def test_impossible_options_are_refused_wherever_they_are_given() -> None:
         with pytest.raises(InvalidRequest, match="random is 'maybe'; it must be 'refuse' or"):
             call(function, random="maybe")  # type: ignore[arg-type]
     assert "export" in onnx_mapper.__all__
+
+
+def test_the_browser_loads_no_newest_opset() -> None:
+    x = pt.vector("x")
+    assert export_graph([x], [x + 1], runtime="web", opset=26)
+    with pytest.raises(InvalidRequest, match="opset is 28; ONNX Runtime Web loads 18 to 26"):
+        export_graph([x], [x + 1], runtime="web", opset=28)

@@ -22,6 +22,7 @@ from onnx_mapper.mapping.ports import Entrance, enter, leave, sizes_named_by
 from onnx_mapper.mapping.site import Dtypes, InnerStep, Swallowed
 from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.finish import Port, finish, with_named_sizes
+from onnx_mapper.model.kernels import kernel_table
 from onnx_mapper.model.metadata import DEVIATES_KEY, NARROWED_KEY, NOISE_KEY
 from onnx_mapper.model.node_list import Narrowed
 from onnx_mapper.model.prune import nodes_of
@@ -83,7 +84,12 @@ def build(
     equal_sizes = EqualSizes()
     equal: Mapping[AxisOfInput, str] = {}
     while True:
-        builder = GraphBuilder(options.opset, ir_version_of(options.opset), _names(captured))
+        builder = GraphBuilder(
+            options.opset,
+            ir_version_of(options.opset),
+            _names(captured),
+            kernel_table(f"onnxruntime-{options.runtime}"),
+        )
         used: Counter[str] = Counter()
         if options.optimize:
             builder.rewrite_body = partial(

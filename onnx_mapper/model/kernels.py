@@ -2,8 +2,9 @@
 
 ONNX Runtime registers a kernel for an operator, a range of schema versions and the dtypes of the
 schema's type variables. What its CPU provider has is in `runtimes/onnxruntime-cpu.csv`, which
-`tools/generate_kernels.py` writes from that registry; ONNX Runtime itself is not needed to ask.
-Another runtime is another file beside it.
+`tools/generate_kernels.py` writes from that registry; ONNX Runtime itself is not needed to ask. What its
+build for browsers has is in `runtimes/onnxruntime-web.csv`, which `tools/generate_web_kernels.py` finds by
+trying. Another runtime is another file beside them.
 
 A declared kernel can still fail when it runs on particular attributes, such as `Mod` of floats
 without `fmod`: that is the mapping row's business.
@@ -19,6 +20,7 @@ from pathlib import Path
 
 RUNTIMES = Path(__file__).with_name("runtimes")
 DEFAULT_RUNTIME = "onnxruntime-cpu"
+NAMES = {DEFAULT_RUNTIME: "ONNX Runtime", "onnxruntime-web": "ONNX Runtime Web"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +140,4 @@ def kernel_table(runtime: str = DEFAULT_RUNTIME) -> KernelTable:
     kernels = {
         key: tuple(Kernel(takes) for takes in alternatives) for key, alternatives in found.items()
     }
-    return KernelTable("ONNX Runtime", kernels)
+    return KernelTable(NAMES[runtime], kernels)

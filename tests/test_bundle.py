@@ -59,6 +59,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which Node finds ONNX Runtime Web."""
     if not (NODE and NPM):
         pytest.skip("there is no Node with npm here")
+    if pytensor.__version__ < "3.3":
+        pytest.skip("what runs there is the same whichever PyTensor a model is made with")
     folder = tmp_path_factory.mktemp("web")
     command = [str(NPM), "install", "--silent", "--no-audit", "--no-fund", RUNTIME]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)

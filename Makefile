@@ -34,7 +34,7 @@ pytest = -m pytest -n $(JOBS) --dist worksteal
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help demo bench test $(LINES:%=test-%) $(LINES:%=pytest-%) $(LINES:%=rows-%) mutants $(LINES:%=mutants-%) \
-  conformance $(LINES:%=conformance-%) quick lint format generated generated-check constraints clean
+  conformance $(LINES:%=conformance-%) quick lint format generated generated-check constraints docs clean
 
 help:
 	@echo 'make demo             train a small CNN on handwritten digits, export it, compare PyTensor and ONNX Runtime'
@@ -50,6 +50,7 @@ help:
 	@echo 'make format           what ruff can mend by itself'
 	@echo 'make generated        write the generated files again'
 	@echo 'make generated-check  fail if that changes a file'
+	@echo 'make docs             the site, in output/site; warnings are errors'
 	@echo 'make constraints      pin the newest packages again, also the newest PyTensor of its line'
 	@echo 'make clean            remove environments, caches and output'
 
@@ -150,6 +151,10 @@ generated-check: $(HERE:%=.venv/pytensor-%/.installed)
 	  || { echo 'These generated files were out of date; they are now fresh: commit them.' >&2; exit 1; }
 	@echo 'All generated files are up to date.'
 
+docs: .venv/docs-$(NEWEST)/.installed
+	$(call flags,docs-$(NEWEST)) .venv/docs-$(NEWEST)/bin/python -m sphinx -W --keep-going -q -b html docs output/site
+	@echo 'output/site/index.html'
+
 # The first two numbers of the newest release say its line: 3.3.8 may become 3.3.9.
 constraints:
 	@tools/pin $(HERE)
@@ -157,6 +162,9 @@ constraints:
 # An environment for the tests of a line, or with what the demo needs and no more.
 .venv/pytensor-%/.installed: constraints/pytensor-%.txt pyproject.toml tools/install
 	@tools/install $* $(@D) '$(extras-$*)'
+
+.venv/docs-%/.installed: constraints/pytensor-%.txt pyproject.toml tools/install
+	@tools/install $* $(@D) docs,pymc
 
 .venv/demo-%/.installed: constraints/pytensor-%.txt pyproject.toml tools/install
 	@tools/install $* $(@D) '$(demo-$*)'

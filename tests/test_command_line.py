@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -388,3 +389,22 @@ def test_completion_and_view_ask_for_what_they_need(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["view", model]) == 2
     assert "pip install netron" in capsys.readouterr().err
+
+
+def test_a_picture_has_every_node_in_the_box_of_its_op(
+    program: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, picture = str(tmp_path / "model.onnx"), tmp_path / "model.svg"
+    assert main(["export", f"{program}:other", model]) == 0
+    assert main(["view", model, "--svg", str(picture)]) == 0
+    assert f"{picture}: 3 nodes" in capsys.readouterr().out
+    drawn = ElementTree.parse(picture).getroot()
+    texts = ["".join(text.itertext()) for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in texts if text in ("x", "Tanh", "Add", "Mul")] == [
+        "x",
+        "Tanh",
+        "Add",
+        "Mul",
+    ]
+    assert any(text.startswith("Tanh (elemwise.yaml:") for text in texts)
+    assert "float32[x_0, x_1]" in texts

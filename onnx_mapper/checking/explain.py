@@ -80,14 +80,15 @@ def explain(model: ModelProto | str | os.PathLike[str]) -> Explanation:
 
 def _explained(graph: GraphProto) -> Iterator[ExplainedNode]:
     for node in graph.node:
-        op, row, case = _source(node)
+        op, row, case = source_of(node)
         yield ExplainedNode(node.name, node.op_type, op, row, case)
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 yield from _explained(attribute.g)
 
 
-def _source(node: NodeProto) -> tuple[str, str, str]:
+def source_of(node: NodeProto) -> tuple[str, str, str]:
+    """Return the PyTensor op, the row and the case that a node tells of; empty where it doesn't."""
     text = next((entry.value for entry in node.metadata_props if entry.key == SOURCE_KEY), "")
     if not text and node.doc_string.startswith(f"{SOURCE_KEY}: "):
         text = node.doc_string[len(SOURCE_KEY) + 2 :]

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from typing import Any
 
 from onnx_mapper.checking.difference import diff
+from onnx_mapper.checking.drawing import draw
 from onnx_mapper.cli.options import Commands, add_command, add_json
 from onnx_mapper.cli.show import show_json, show_table
 from onnx_mapper.errors import InvalidRequest
-from onnx_mapper.model.file import load
+from onnx_mapper.model.file import check_target, load
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -23,8 +24,13 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("first", help="a model")
     parser.add_argument("second", help="another model")
     add_json(parser)
-    parser = add_command(commands, "view", "draw a model in the browser, with netron", _view)
+    parser = add_command(commands, "view", "draw a model, in the browser with netron", _view)
     parser.add_argument("model", help="a model")
+    parser.add_argument(
+        "--svg",
+        metavar="FILE",
+        help="write a picture instead: nodes in boxes of their PyTensor ops",
+    )
     parser = add_command(
         commands, "completion", "print what makes a shell complete commands", _completion
     )
@@ -43,7 +49,11 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 
 def _view(arguments: argparse.Namespace) -> int:
-    load(arguments.model)
+    model = load(arguments.model)
+    if arguments.svg:
+        check_target(arguments.svg).write_text(draw(model), encoding="utf-8")
+        print(f"{arguments.svg}: {len(model.graph.node)} nodes")
+        return 0
     netron = _extra("netron", "to draw a model")
     netron.start(arguments.model)
     netron.wait()

@@ -22,7 +22,7 @@ import pytensor.tensor as pt
 from pymc_models import MODELS
 from run import interleaved, session, versions
 
-from onnx_mapper import export_graph
+from onnx_mapper import compile, export_graph  # noqa: A004
 from onnx_mapper.model.prune import nodes_of
 
 CALLS = 200
@@ -38,7 +38,9 @@ class Density:
         nodes: Its nodes.
         numba: Microseconds a call in Numba.
         onnxruntime: Microseconds a call in ONNX Runtime.
-        spread: The larger interquartile range of the two, relative to its median.
+        compiled: Microseconds a call of what `onnx_mapper.compile` gives.
+        mode: Microseconds a call of PyTensor's function in mode "ONNX".
+        spread: The largest interquartile range of these, relative to its median.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Density:
     nodes: int
     numba: float
     onnxruntime: float
+    compiled: float
+    mode: float
     spread: float
 
 
@@ -60,6 +64,8 @@ def measure(build: Callable[[], Any], rounds: int) -> Density:
     exported = export_graph(inputs, outputs)
     plain = export_graph(inputs, outputs, optimize=False)
     function = pytensor.function(inputs, outputs, mode="NUMBA", on_unused_input="ignore")
+    compiled = compile(inputs, outputs)
+    in_mode = pytensor.function(inputs, outputs, mode="ONNX", on_unused_input="ignore")
     opened = session(exported.SerializeToString(), 1)
     taken = {port.name for port in opened.get_inputs()}
     given = zip(exported.graph.input, arrays, strict=False)
@@ -69,25 +75,27 @@ def measure(build: Callable[[], Any], rounds: int) -> Density:
     runs: dict[str, Callable[[], Any]] = {
         "numba": lambda: [function(*arrays) for _ in range(CALLS)],
         "onnxruntime": lambda: [opened.run(None, feed) for _ in range(CALLS)],
+        "compiled": lambda: [compiled(*arrays) for _ in range(CALLS)],
+        "mode": lambda: [in_mode(*arrays) for _ in range(CALLS)],
     }
     found = interleaved(runs, rounds)
     return Density(
         name=build.__name__,
         plain=len(list(nodes_of(plain.graph))),
         nodes=len(list(nodes_of(exported.graph))),
-        numba=found["numba"][0] / CALLS * 1e6,
-        onnxruntime=found["onnxruntime"][0] / CALLS * 1e6,
+        **{name: seconds / CALLS * 1e6 for name, (seconds, _) in found.items()},
         spread=max(spread for _, spread in found.values()),
     )
 
 
 def table(found: list[Density]) -> str:
     """Return what was measured, for people and Markdown."""
-    lines = ["| model | nodes, `optimize=False` | nodes | Numba, µs | ONNX Runtime, µs | ratio |"]
-    lines.append("|---" * 6 + "|")
+    titles = ["model", "nodes, `optimize=False`", "nodes", "Numba, µs", "ONNX Runtime, µs", "ratio"]
+    titles += ["`compile`, µs", 'mode "ONNX", µs']
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     lines += [
         f"| {d.name} | {d.plain} | {d.nodes} | {d.numba:.0f} | {d.onnxruntime:.0f} | "
-        f"{d.onnxruntime / d.numba:.1f} |"
+        f"{d.onnxruntime / d.numba:.1f} | {d.compiled:.0f} | {d.mode:.0f} |"
         for d in found
     ]
     return "\n".join(lines)

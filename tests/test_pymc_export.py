@@ -268,6 +268,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"what": "predict", "trace": {"slope": np.ones((3, 2, 2)), "spread": np.ones(3)}},
         "a draw of 'slope' has 2 axes in the trace, and 1 in the model",
     ),
+    "other sizes": (
+        {"what": "predict", "trace": {"slope": np.ones((3, 5)), "spread": np.ones(3)}},
+        r"a draw of 'slope' has the shape \[5\] in the trace, and \[2\] in the model",
+    ),
     "thin": ({"thin": 0}, "thin is 0"),
     "summary": ({"summary": ["mean"]}, "summary is for"),
     "quantile": (

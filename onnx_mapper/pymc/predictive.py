@@ -55,7 +55,7 @@ def predictions(
     loose = clone_replace([_sized_by_parameters(variable) for variable in wanted], drawn)
     given = _data_among(model, loose, data_inputs)
     dims = {data.name: _axes_of(model, data, held) for data in given}
-    arrays = {drawn[rv]: _fitting(draws[rv.name], rv) for rv in held}
+    arrays = {drawn[rv]: _fitting(model, draws[rv.name], rv) for rv in held}
     outputs = over_draws(_with_open_sizes(model, loose, given, dims), arrays)
     axes = {v.name: (DRAW, *named_axes(model, v.name)) for v in wanted}
     names, example = [v.name for v in wanted], [data.get_value() for data in given]
@@ -141,13 +141,31 @@ def _axes_of(model: Any, data: Any, held: Sequence[Any]) -> tuple[Dimension, ...
     return tuple(axes)
 
 
-def _fitting(array: Array, rv: Any) -> Array:
+def _fitting(model: Any, array: Array, rv: Any) -> Array:
+    """Return the draws of a variable, in its dtype.
+
+    Raises:
+        InvalidRequest: When a draw has another shape than the variable.
+    """
     if array.ndim != rv.type.ndim + 1:
         raise InvalidRequest(
             f"a draw of {rv.name!r} has {array.ndim - 1} axes in the trace, and {rv.type.ndim} in the "
             "model: was it drawn from another one?"
         )
+    lengths = [_length_of(model, name) for name in named_axes(model, rv.name)]
+    known = [*lengths, *rv.type.shape[len(lengths) :]]
+    if any(size not in (None, found) for size, found in zip(known, array.shape[1:], strict=True)):
+        raise InvalidRequest(
+            f"a draw of {rv.name!r} has the shape {list(array.shape[1:])} in the trace, and "
+            f"{known} in the model: was it drawn from another one?"
+        )
     return array.astype(rv.dtype)
+
+
+def _length_of(model: Any, dim: str | None) -> int | None:
+    length = model.dim_lengths.get(dim)
+    value = length.get_value() if hasattr(length, "get_value") else getattr(length, "data", None)
+    return None if value is None else int(value)
 
 
 def _with_open_sizes(

@@ -408,3 +408,21 @@ def test_a_picture_has_every_node_in_the_box_of_its_op(
     ]
     assert any(text.startswith("Tanh (elemwise.yaml:") for text in texts)
     assert "float32[x_0, x_1]" in texts
+
+
+def test_rows_have_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    (rows / "wrap.yaml").write_text(
+        "- op: my_ops:Wrap\n  summary: A sum, wrapped around.\n  inputs: [x]\n  onnx: Neg(x)\n"
+    )
+    pages = tmp_path / "pages"
+    assert main(["docs", str(rows), "-o", str(pages)]) == 0
+    text = (pages / "wrap.md").read_text()
+    assert "## Wrap\n\nA sum, wrapped around." in text
+    assert "onnx: Neg(x)" in text
+    assert main(["docs", str(rows), "-o", str(pages)]) == 0
+    (pages / "wrap.md").write_text("my own notes")
+    assert main(["docs", str(rows), "-o", str(pages)]) == 2
+    assert "is not such a page" in capsys.readouterr().err
+    assert (pages / "wrap.md").read_text() == "my own notes"

@@ -1,4 +1,4 @@
-"""The commands around rows: rows, lint, new."""
+"""The commands around rows: rows, lint, docs, new."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ from onnx_mapper.rows.fingerprints import releases_like
 from onnx_mapper.rows.fit import installed_class, module_to_import, why_inactive
 from onnx_mapper.rows.model import Row
 from onnx_mapper.rows.op_classes import find_class
+from onnx_mapper.rows.page import page_of
+from onnx_mapper.rows.reader import read_mapping_file
 from onnx_mapper.rows.stub import TODO, stub_of
 from onnx_mapper.rows.table import load_table, mapping_files
 from onnx_mapper.text_table import TextTable
 from onnx_mapper.user_code import add_import_option, import_module, import_ops
+
+MARK = "<!-- Written by onnx-mapper docs: edit the rows, not this page. -->\n\n"
 
 
 def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -52,6 +56,9 @@ def add_parsers(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("paths", nargs="+", metavar="FOLDER", help="folders or files of rows")
     add_import_option(parser)
     add_json(parser)
+    parser = add_command(commands, "docs", "write a page for each mapping file, in Markdown", _docs)
+    parser.add_argument("paths", nargs="+", metavar="FOLDER", help="folders or files of rows")
+    parser.add_argument("-o", "--output", metavar="FOLDER", default="docs", help="default: docs")
     parser = add_command(commands, "new", "begin a row for an Op class", _new)
     parser.add_argument("op", help="the class, as module:Class or file.py:Class")
     parser.add_argument("-o", "--output", metavar="FILE", help="where to write it; it must be new")
@@ -169,6 +176,24 @@ def _lint(arguments: argparse.Namespace) -> int:
         print(problem, file=sys.stderr)
     print(f"{len(files)} files, {count} rows, {len(problems)} problems")
     return 1 if problems else 0
+
+
+def _docs(arguments: argparse.Namespace) -> int:
+    files = [file for path in arguments.paths for file in mapping_files(Path(path))]
+    pages = {f"{file.stem}.md": page_of(file.name, read_mapping_file(file).rows) for file in files}
+    folder = Path(arguments.output)
+    for name in pages:
+        if (folder / name).exists() and not _is_a_page(folder / name):
+            raise InvalidRequest(f"{folder / name} is not such a page: choose another --output")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        (folder / name).write_text(MARK + text, encoding="utf-8")
+        print(folder / name)
+    return 0
+
+
+def _is_a_page(path: Path) -> bool:
+    return path.read_text(encoding="utf-8").startswith(MARK)
 
 
 def _left_to_say(file: Path) -> Iterator[str]:

@@ -338,7 +338,7 @@ def test_what_pymc_compiles_holds_a_function() -> None:
         results = function(array)
         expected = results if isinstance(results, list) else [results]
         assert_same(run_model(export(held), array), expected, 1e-12)
-    with pytest.raises(InvalidRequest, match=r"give model\.compile_logp\(\), or call export_graph"):
+    with pytest.raises(InvalidRequest, match=r"call onnx_mapper\.pymc\.export_model\(model, path"):
         export(model)
 
 

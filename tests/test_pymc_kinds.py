@@ -9,7 +9,7 @@ import pytensor
 import pytest
 from helpers import assert_same, run_model
 
-from onnx_mapper import Refused, export, export_graph
+from onnx_mapper import export, export_graph
 
 pm = pytest.importorskip("pymc", reason="no PyMC goes with this PyTensor")
 from pymc_models import (  # noqa: E402
@@ -65,11 +65,3 @@ def test_what_samplers_call(build: Any) -> None:
     parts = [point[variable.name].ravel() for variable in model.continuous_value_vars]
     joined = np.concatenate(parts)
     assert_same(run_model(export(compiled), joined), compiled(joined), 1e-8, 1e-9)
-
-
-def test_a_spline_of_scipy_is_refused() -> None:
-    """A distribution that is interpolated between points, by an object of SciPy's."""
-    with pm.Model() as model:
-        pm.Interpolated("x", np.linspace(0, 1, 5), np.array([0, 1.0, 3, 2, 0]))
-    with pytest.raises(Refused, match="The spline is an object of SciPy's"):
-        export_graph(model.value_vars, [model.logp()])

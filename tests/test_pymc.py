@@ -12,6 +12,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from helpers import RAW, assert_same, forget_modules, random_noise, run_model
+from scipy import stats
 
 import onnx_mapper
 from onnx_mapper import InvalidRequest, Refused, export, export_graph
@@ -260,6 +261,41 @@ def test_a_prior_predictive_draw_leaves_as_a_model(likelihood: str) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString())
     found = np.asarray(session.run(None, noise)[0])
     assert difference(found, np.asarray(pm.draw(y, random_seed=4))) == ""
+
+
+U = np.concatenate([[1e-9, 0.25], np.linspace(0.01, 0.99, 12), [1 - 1e-9]])
+
+
+def test_draws_are_quantiles_of_their_distributions() -> None:
+    """Fed with uniform numbers they give what SciPy's quantile functions and integrals give."""
+    skewed = pm.SkewStudentT.dist(a=3, b=1.5, mu=0.5, sigma=2, shape=U.size)
+    model = export_graph([], [skewed], random="input")
+    expected = stats.jf_skew_t.ppf(U, 3, 1.5, 0.5, 2)
+    assert_same(run_model(model, U), [expected], 1e-9, 1e-10)
+    x, height = np.array([0.0, 1, 2.5, 3]), np.array([1.0, 3, 2, 0.5])
+    height /= np.trapezoid(height, x)
+    between = pm.Interpolated.dist(x, height, shape=U.size)
+    (drawn,) = run_model(export_graph([], [between], random="input"), U)
+    below = [
+        np.trapezoid(np.interp(up := np.union1d(x[x < place], place), x, height), up)
+        for place in drawn
+    ]
+    np.testing.assert_allclose(below, U, rtol=1e-10, atol=1e-12)
+
+
+def test_draws_are_made_of_their_parts() -> None:
+    """Matrices by their factors, a stick by what is broken off it."""
+    rows, columns = np.array([[1.0, 0], [0.5, 2]]), np.array([[1.0, 0, 0], [-1, 2, 0], [0.5, 1, 1]])
+    mean, z = RNG.normal(size=(2, 3)), RNG.normal(size=(2, 3))
+    matrix = pm.MatrixNormal.dist(mean, rowchol=rows, colchol=columns)
+    model = export_graph([], [matrix], random="input")
+    assert_same(run_model(model, z), [mean + rows @ z @ columns.T], 1e-12)
+    stick = pm.StickBreakingWeights.dist(alpha=1.5, K=3)
+    (weights,) = run_model(export_graph([], [stick], random="input"), U[2:6])
+    kept = U[2:5] ** (1 / 1.5)
+    expected = np.array([*((1 - kept) * [1, kept[0], kept[0] * kept[1]]), np.prod(kept)])
+    np.testing.assert_allclose(weights, expected, rtol=1e-10)
+    assert weights.sum() == pytest.approx(1, rel=1e-14)
 
 
 @pytest.mark.slow

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
-from onnx import ModelProto, ValueInfoProto
-from onnx.helper import tensor_dtype_to_np_dtype
+from onnx import ModelProto
 
 from onnx_mapper.capture.reading import capture
 from onnx_mapper.checking.compare import tolerance_of
 from onnx_mapper.checking.trial_inputs import Trial
-from onnx_mapper.checking.tried import tried_inputs
+from onnx_mapper.checking.tried import as_declared, tried_inputs
 from onnx_mapper.errors import CannotWrite, InvalidRequest
 from onnx_mapper.language.arrays import Array
 from onnx_mapper.mapping.to_model import to_model
@@ -99,12 +98,12 @@ def bundle(
 def _told(model: ModelProto, trial: Trial) -> dict[str, dict[str, Any]]:
     """Return inputs and outputs as JSON, in the dtypes that the model has."""
     inputs = {
-        port.name: _encoded(_as_declared(port, array))
+        port.name: _encoded(as_declared(port, array))
         for port, array in zip(model.graph.input, trial.inputs, strict=False)
     }
     outputs = {}
     for port, array in zip(model.graph.output, trial.expected, strict=False):
-        cast = _as_declared(port, array)
+        cast = as_declared(port, array)
         rtol, atol = tolerance_of(cast, None, None, is_narrowed(model))
         finite = np.abs(cast[np.isfinite(cast)]) if cast.dtype.kind == "f" else cast[:0]
         largest = float(finite.max()) if finite.size else 0.0
@@ -112,10 +111,6 @@ def _told(model: ModelProto, trial: Trial) -> dict[str, dict[str, Any]]:
             **_encoded(cast), "rtol": rtol, "atol": rtol * largest if atol is None else atol
         }  # fmt: skip
     return {"inputs": inputs, "outputs": outputs}
-
-
-def _as_declared(port: ValueInfoProto, array: Array) -> Array:
-    return array.astype(tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type))
 
 
 def _encoded(array: Array) -> dict[str, Any]:

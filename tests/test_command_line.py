@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import onnx
+import pytensor.tensor as pt
 import pytest
 from helpers import forget_modules
 
 import onnx_mapper
+from onnx_mapper import export_graph
 from onnx_mapper.cli.main import main
 
 PROGRAM = """
@@ -367,6 +369,29 @@ def test_lint_tells_every_file_that_is_wrong(
     problems = json.loads(capsys.readouterr().out)["problems"]
     assert len(problems) == 2
     assert "a.yaml:3" in problems[0]
+
+
+def test_lint_takes_the_files_of_a_folder_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A definition of one file serves another, and two rows about one class are told."""
+    row = "- op: a:B\n  summary: Short.\n  inputs: [x]\n  onnx: twice(x)\n"
+    (tmp_path / "a.yaml").write_text(row)
+    (tmp_path / "b.yaml").write_text(
+        "- define: twice(x)\n  summary: Two of it.\n  onnx: Add(x, x)\n"
+    )
+    assert main(["lint", str(tmp_path)]) == 0
+    (tmp_path / "c.yaml").write_text(row)
+    assert main(["lint", str(tmp_path)]) == 1
+    assert "a:B is mapped at" in capsys.readouterr().err
+
+
+def test_models_that_differ_in_an_attribute_are_not_the_same() -> None:
+    x = pt.fmatrix("x")
+    ways = [export_graph([x], [pt.special.softmax(x, axis=axis)]) for axis in (0, 1)]
+    (change,) = onnx_mapper.diff(*ways).changes
+    assert "Softmax" in change.name
+    assert onnx_mapper.diff(ways[0], ways[0]).same
 
 
 def test_debug_shows_where_an_error_comes_from(capsys: pytest.CaptureFixture[str]) -> None:

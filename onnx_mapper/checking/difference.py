@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto, ValueInfoProto, helper, numpy_helper
 
 from onnx_mapper.checking.explain import explain
 from onnx_mapper.model.file import load
-from onnx_mapper.model.metadata import CONTENT_KEY, told_by
+from onnx_mapper.model.metadata import CONTENT_KEY, told_by, type_told
 from onnx_mapper.text_table import TextTable
 
 
@@ -59,8 +59,9 @@ def diff(
 ) -> ModelDifference:
     """Tell what is different between two models: ports, opset, weights, nodes and metadata.
 
-    Nodes are counted by their operator and the PyTensor op that they are for; names of nodes and of
-    tensors inside don't count. Weights in files of their own are compared by what the models say.
+    Nodes are counted by their operator and the PyTensor op that they are for; where these counts are the
+    same, nodes are compared one by one, with the names of the tensors that they read and give. Weights
+    in files of their own are compared by what the models say.
 
     Args:
         first: A model, or the path of one.
@@ -86,8 +87,21 @@ def _changes(before: ModelProto, after: ModelProto) -> Iterator[Change]:
     yield from _unlike("input", _ports(before.graph.input), _ports(after.graph.input))
     yield from _unlike("output", _ports(before.graph.output), _ports(after.graph.output))
     yield from _weights(before.graph, after.graph)
-    yield from _unlike("nodes", _nodes(before), _nodes(after), missing="0")
+    nodes = list(_unlike("nodes", _nodes(before), _nodes(after), missing="0"))
+    yield from nodes or _otherwise_made(before.graph, after.graph)
     yield from _unlike("metadata", _metadata(before), _metadata(after))
+
+
+def _otherwise_made(before: GraphProto, after: GraphProto) -> Iterator[Change]:
+    """Tell of nodes of the same kinds that have other attributes, or read other tensors."""
+    if len(before.node) != len(after.node):
+        yield Change(
+            "nodes", "outside of loops and branches", *(str(len(g.node)) for g in (before, after))
+        )
+    for old, new in zip(before.node, after.node, strict=False):
+        if (old.input, old.output, old.attribute) != (new.input, new.output, new.attribute):
+            what = f"{old.op_type} {old.name}, which reads {', '.join(old.input)}"
+            yield Change("nodes", what, "", "other attributes, or reads other tensors")
 
 
 def _unlike(
@@ -103,14 +117,8 @@ def _opsets(model: ModelProto) -> dict[str, str]:
     return {entry.domain or "ai.onnx": str(entry.version) for entry in model.opset_import}
 
 
-def _ports(ports: Iterator[ValueInfoProto]) -> dict[str, str]:
-    told = {}
-    for position, port in enumerate(ports):
-        type_ = port.type.tensor_type
-        dtype = helper.tensor_dtype_to_np_dtype(type_.elem_type).name
-        sizes = ", ".join(dim.dim_param or str(dim.dim_value) for dim in type_.shape.dim)
-        told[port.name] = f"{position}: {dtype}[{sizes}]"
-    return told
+def _ports(ports: Iterable[ValueInfoProto]) -> dict[str, str]:
+    return {port.name: f"{position}: {type_told(port)}" for position, port in enumerate(ports)}
 
 
 def _nodes(model: ModelProto) -> dict[str, str]:
@@ -126,7 +134,7 @@ def _metadata(model: ModelProto) -> dict[str, str]:
 
 
 def _weights(before: GraphProto, after: GraphProto) -> Iterator[Change]:
-    """Compare the stored tensors that have a name of the user's, and count the others."""
+    """Compare the stored tensors by their names."""
     first = {tensor.name: tensor for tensor in before.initializer}
     second = {tensor.name: tensor for tensor in after.initializer}
     for name in dict.fromkeys([*first, *second]):
@@ -151,9 +159,9 @@ def _numbers(old: object, new: object) -> str:
     if old.external_data or new.external_data:  # type: ignore[attr-defined]
         return "other numbers, in a file beside the model"
     a, b = numpy_helper.to_array(old), numpy_helper.to_array(new)  # type: ignore[arg-type]
-    differ = a != b
+    differ = (a != b) & ((a == a) | (b == b))  # NaN is NaN
     text = f"{int(np.sum(differ))} of {a.size} numbers are others"
-    if a.dtype.kind in "fiu":
-        largest = float(np.max(np.abs(b.astype("float64") - a.astype("float64"))))
+    if a.dtype.kind in "fiu" and differ.any():
+        largest = float(np.max(np.abs(b[differ].astype("float64") - a[differ].astype("float64"))))
         text += f", by up to {largest:.3g}"
     return text

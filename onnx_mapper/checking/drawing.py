@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
-from onnx import GraphProto, ModelProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto
 
 from onnx_mapper.checking.explain import source_of
 from onnx_mapper.model.file import load
+from onnx_mapper.model.metadata import type_told
 
 LINE = 38
 BOX = 26
@@ -81,7 +82,7 @@ def draw(model: ModelProto | str | os.PathLike[str]) -> str:
 def _lines(graph: GraphProto) -> Iterator[_Line]:
     weights = {tensor.name: tensor for tensor in graph.initializer}
     for port in graph.input:
-        yield _Line(port.name, "port", "", (), (port.name,), _type_of(port))
+        yield _Line(port.name, "port", "", (), (port.name,), type_told(port))
     for node in graph.node[:MOST_NODES]:
         op, row, _ = source_of(node)
         held = [name for name in node.input if name in weights]
@@ -91,13 +92,7 @@ def _lines(graph: GraphProto) -> Iterator[_Line]:
     if len(graph.node) > MOST_NODES:
         yield _Line(f"{len(graph.node) - MOST_NODES} more nodes", "node", "", (), ())
     for port in graph.output:
-        yield _Line(port.name, "port", "", (port.name,), (), _type_of(port))
-
-
-def _type_of(port: ValueInfoProto) -> str:
-    type_ = port.type.tensor_type
-    sizes = ", ".join(dim.dim_param or str(dim.dim_value) for dim in type_.shape.dim)
-    return f"{helper.tensor_dtype_to_np_dtype(type_.elem_type).name}[{sizes}]"
+        yield _Line(port.name, "port", "", (port.name,), (), type_told(port))
 
 
 def _top(position: int) -> float:

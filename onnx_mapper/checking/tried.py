@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, ValueInfoProto
+from onnx import ModelProto, ValueInfoProto, helper
 
 from onnx_mapper.capture.raw import raw_function
 from onnx_mapper.capture.reading import function_in
@@ -57,6 +57,11 @@ def own_ports(model: ModelProto, captured: Any) -> list[ValueInfoProto]:
             "is the model exported from another function?"
         )
     return ports
+
+
+def as_declared(port: ValueInfoProto, array: Array) -> Array:
+    """Return an array in the dtype that an input or output of the model has."""
+    return array.astype(helper.tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type))
 
 
 def _dims_of(port: ValueInfoProto) -> list[int | str]:

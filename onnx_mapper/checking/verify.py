@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, ValueInfoProto, helper
+from onnx import ModelProto, ValueInfoProto
 
 from onnx_mapper.capture.graph import Parameter
 from onnx_mapper.capture.reading import capture
 from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_of
 from onnx_mapper.checking.first_difference import FirstDifference, first_difference, rebuilt
 from onnx_mapper.checking.trial_inputs import Domain, Trial
-from onnx_mapper.checking.tried import first_line, own_ports, tried_inputs
+from onnx_mapper.checking.tried import as_declared, first_line, own_ports, tried_inputs
 from onnx_mapper.errors import Mismatch, VerificationWarning
 from onnx_mapper.language.arrays import Array
 from onnx_mapper.mapping.build import Built
@@ -269,7 +269,7 @@ class _Run:
     ) -> None:
         self.trial = trial
         self.feed = {
-            port.name: _as_declared(port, array)
+            port.name: as_declared(port, array)
             for port, array in zip(ports, trial.inputs, strict=True)
         } | held
         whole = is_float32(model)
@@ -294,7 +294,7 @@ def _states_to_give(model: ModelProto, parameters: Sequence[Parameter]) -> dict[
     stored = {tensor.name for tensor in model.graph.initializer}
     ports = {port.name: port for port in model.graph.input if port.name not in stored}
     return {
-        parameter.name: _as_declared(ports[parameter.name], parameter.value)
+        parameter.name: as_declared(ports[parameter.name], parameter.value)
         for parameter in parameters
         if parameter.updated and parameter.value is not None and parameter.name in ports
     }
@@ -302,7 +302,3 @@ def _states_to_give(model: ModelProto, parameters: Sequence[Parameter]) -> dict[
 
 def _float32(array: Array) -> Array:
     return array.astype("float32") if array.dtype == np.float64 else array
-
-
-def _as_declared(port: ValueInfoProto, array: Array) -> Array:
-    return array.astype(helper.tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type))

@@ -150,23 +150,26 @@ def _missing(arguments: argparse.Namespace) -> int:
 def _lint(arguments: argparse.Namespace) -> int:
     import_ops(arguments.imports)
     files = [file for path in arguments.paths for file in mapping_files(Path(path))]
-    problems: list[str] = []
+    problems = [problem for file in files for problem in _left_to_say(file)]
     notes: list[str] = []
     count = 0
-    for file in files:
-        left = list(_left_to_say(file))
-        problems += left
-        if left:
-            continue
+    finished = [file for file in files if not any(_left_to_say(file))]
+    wrong: dict[str, str] = {}
+    while finished:
         try:
-            subject = find_subject([file])
-            rows = [*subject.rows, *subject.inactive]
-            count += len(rows)
-            broken = [i for items in subject.items().values() for i in items if i.problem]
-            problems += dict.fromkeys(item.problem for item in broken)
-            notes += [f"{row.place}: {why_inactive(row)}" for row in subject.inactive]
-        except RowError as error:
-            problems.append(str(error))
+            subject = find_subject(finished)
+        except RowError as error:  # the others are told of, too
+            name = Path(error.place.file).name
+            wrong[name] = str(error)
+            others = [file for file in finished if file.name != name]
+            finished = others if len(others) < len(finished) else []
+            continue
+        count = len(subject.rows) + len(subject.inactive)
+        broken = [i for items in subject.items().values() for i in items if i.problem]
+        problems += dict.fromkeys(item.problem for item in broken)
+        notes = [f"{row.place}: {why_inactive(row)}" for row in subject.inactive]
+        break
+    problems += [wrong[name] for name in sorted(wrong)]
     if arguments.json:
         show_json({"files": len(files), "rows": count, "problems": problems, "notes": notes})
         return 1 if problems else 0

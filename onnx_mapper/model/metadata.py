@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnx import ModelProto
+from onnx import ModelProto, ValueInfoProto, helper
 
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.options import KEY, Dims, Options
@@ -14,6 +14,13 @@ CONTENT_KEY = f"{KEY}content"
 DEVIATES_KEY = f"{KEY}deviates"
 NARROWED_KEY = f"{KEY}narrowed"
 NOISE_KEY = f"{KEY}noise."
+
+
+def type_told(port: ValueInfoProto) -> str:
+    """Return the dtype and the sizes of an input or output, as `float32[batch, 3]`."""
+    type_ = port.type.tensor_type
+    sizes = ", ".join(dim.dim_param or str(dim.dim_value) for dim in type_.shape.dim)
+    return f"{helper.tensor_dtype_to_np_dtype(type_.elem_type).name}[{sizes}]"
 
 
 def told_by(model: ModelProto) -> dict[str, str]:

@@ -14,7 +14,6 @@ from onnx_mapper.errors import InvalidRequest, Refused
 from onnx_mapper.mapping.build import Built
 from onnx_mapper.mapping.to_model import to_model
 from onnx_mapper.model.file import save
-from onnx_mapper.model.metadata import noise_of
 from onnx_mapper.options import Options
 
 NEEDS_A_PATH = (
@@ -62,17 +61,7 @@ def deliver(
     if built.weights.arrays and target is None:
         raise InvalidRequest(NEEDS_A_PATH)
     if function is not None:
-        _compare(built, function, options, inputs)
+        compare(built.model, function, built.weights, inputs, strict=options.strict, built=built)
     if target is not None:
         save(built.model, target, built.weights.arrays)
     return built.model
-
-
-def _compare(built: Built, function: Any, options: Options, inputs: Sequence[Any] | None) -> None:
-    noises = noise_of(built.model)
-    if noises:
-        raise InvalidRequest(
-            f"the model takes its random numbers as inputs ({', '.join(noises)}) and the function "
-            "draws its own: they can't be compared, export with verify=False"
-        )
-    compare(built.model, function, built.weights, inputs, strict=options.strict, built=built)

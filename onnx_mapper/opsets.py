@@ -10,6 +10,9 @@ NEWEST_OPSET = 28
 NEWEST_WEB_OPSET = 26
 """The newest that onnxruntime-web 1.30 loads."""
 
+NEWEST_DRAWING_OPSET = 21
+"""The newest whose nodes for random numbers onnxruntime 1.32 has kernels for."""
+
 OPSETS = range(OLDEST_OPSET, NEWEST_OPSET + 1)
 
 _IR_VERSIONS = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12, 25: 13, 26: 13, 27: 13}

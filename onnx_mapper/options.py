@@ -12,12 +12,18 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, get_args, get_type_hints
 
 from onnx_mapper.errors import InvalidRequest
-from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, NEWEST_WEB_OPSET, OLDEST_OPSET
+from onnx_mapper.opsets import (
+    DEFAULT_OPSET,
+    NEWEST_DRAWING_OPSET,
+    NEWEST_OPSET,
+    NEWEST_WEB_OPSET,
+    OLDEST_OPSET,
+)
 
 Dimension = int | str | None
 Dims = Mapping[str, Sequence[Dimension]]
-DtypePolicy = Literal["keep", "float32"]
-RandomPolicy = Literal["refuse", "input"]
+DtypePolicy = Literal["keep", "float32", "float16", "bfloat16"]
+RandomPolicy = Literal["refuse", "input", "node"]
 WidePolicy = Literal["refuse", "ok"]
 StatePolicy = Literal["default", "input"]
 Runtime = Literal["cpu", "web"]
@@ -54,7 +60,11 @@ class Options:
     Attributes:
         opset: The ONNX opset, 18 to 28.
         dtype: "keep" for PyTensor's dtypes, "float32" for a model in which every float64,
-            inputs and shared variables included, is float32.
+            inputs and shared variables included, is float32. "float16" for half the size: weights, inputs
+            and outputs are float16, and nodes that move them where the runtime has kernels; what computes does
+            so in float32, so that nothing else is rounded. States and random numbers stay float32, and so do
+            weights that float16 can't hold. The model's metadata lists what stayed wider, as
+            `onnx_mapper.wider`. "bfloat16" the same for weights alone, as NumPy doesn't have it.
         dims: Names or sizes for the axes of inputs, by the input's name:
             `{"x": ("batch", 3, None, None)}`. Unknown sizes are named `x_0`, `x_1` … otherwise.
         mappings: Folders or files of further rows; they go before the package's.
@@ -64,9 +74,12 @@ class Options:
             of several inputs, and in a loop each step has its own, along the first axis. Whoever
             runs the model feeds them with what their documentation strings say, standard normal
             or uniform numbers; the generators themselves, their inputs, outputs and updates, are
-            left out. The model's metadata lists them, as `onnx_mapper.noise.<name>`.
+            left out. The model's metadata lists them, as `onnx_mapper.noise.<name>`. With "node" the
+            model draws these numbers itself, by nodes such as RandomNormal, anew in each run: nothing
+            is to be fed, and no run can be repeated. How good they are is the runtime's affair. ONNX
+            Runtime has no such nodes after opset 21.
         wide: What becomes of functions (gammaln, erfinv, …) that are composed in float64 also where
-            their inputs are float32, whose digits would not do: with dtype="float32" they are
+            their inputs are float32, whose digits would not do: with dtype="float32" or less they are
             refused, as runtimes for browsers and phones may have no float64; "ok" allows them.
         state: How the model gets the values of shared variables that the function updates, whose next values
             are its outputs `<variable>_next`: "default" for inputs that have the present values where they
@@ -109,6 +122,11 @@ class Options:
         if self.runtime == "web" and self.opset > NEWEST_WEB_OPSET:
             raise InvalidRequest(
                 f"opset is {self.opset}; ONNX Runtime Web loads {OLDEST_OPSET} to {NEWEST_WEB_OPSET}"
+            )
+        if self.random == "node" and self.opset > NEWEST_DRAWING_OPSET:
+            raise InvalidRequest(
+                f"opset is {self.opset}; with random='node' it goes up to {NEWEST_DRAWING_OPSET}, as ONNX "
+                "Runtime has no kernels for the nodes of later ones that draw"
             )
         for name, values in choices().items():
             value = getattr(self, name)

@@ -22,7 +22,7 @@ from onnx_mapper.errors import CannotWrite, InvalidRequest
 from onnx_mapper.language.arrays import Array
 from onnx_mapper.mapping.to_model import to_model
 from onnx_mapper.model.file import save
-from onnx_mapper.model.metadata import is_narrowed, noise_of
+from onnx_mapper.model.metadata import narrowed_to, told_of_draws
 from onnx_mapper.options import OptionArguments, options_of, takes_options
 
 PAGES = Path(__file__).parent / "web"
@@ -73,10 +73,10 @@ def bundle(
         )
     captured = capture(fn)
     built = to_model(captured, options_of({**options, "external_data": "never"}))
-    if noise_of(built.model):
+    draws = told_of_draws(built.model)
+    if draws:
         raise InvalidRequest(
-            "the function draws random numbers, for which there is nothing to compare with: make the "
-            "draws inputs of the function"
+            f"{draws}, for which there is nothing to compare with: make the draws inputs of the function"
         )
     trials = tried_inputs(built.model, captured, fn, inputs, {})
     expected = {"trials": [_told(built.model, trial) for trial in trials]}
@@ -104,7 +104,7 @@ def _told(model: ModelProto, trial: Trial) -> dict[str, dict[str, Any]]:
     outputs = {}
     for port, array in zip(model.graph.output, trial.expected, strict=False):
         cast = as_declared(port, array)
-        rtol, atol = tolerance_of(cast, None, None, is_narrowed(model))
+        rtol, atol = tolerance_of(cast, None, None, narrowed_to(model))
         finite = np.abs(cast[np.isfinite(cast)]) if cast.dtype.kind == "f" else cast[:0]
         largest = float(finite.max()) if finite.size else 0.0
         outputs[port.name] = {

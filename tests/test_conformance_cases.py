@@ -269,7 +269,7 @@ UNIFORM = """
     signature: {ignore: It has one dtype.}
     dtype: {ignore: It is that of the draw.}
     inplace: {ignore: It has no effect on the draw.}
-  let: {u: "random_numbers('uniform between 0 and 1, both excluded', dtype(outs[1]), dims(outs[1]))"}
+  let: {u: "random_numbers('uniform between 0 and 1, both excluded', dtype(outs[1]), dims(outs[1]), size)"}
   onnx: "[None, Add(low, Mul(u, Sub(high, low)))]"
   cases: {inputs: {a: f64}, domain: {a: [0, 9]}, graph: "%s", expect: [%s]}
 """

@@ -254,6 +254,14 @@ def test_recipes_predict_as_pymc_does(build: Any) -> None:
     assert_alike(model, exported, trace, names)
 
 
+def test_predictions_that_nodes_draw_have_pymcs_distribution() -> None:
+    model, trace = regression(), trace_of(regression(), 2000)
+    exported = export_model(model, what="predict", trace=trace, random="node")
+    assert [port.name for port in exported.graph.input] == ["x", "group_of"]
+    onnxruntime.set_seed(3)
+    assert_alike(model, exported, trace)
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "kind": ({"what": "logps"}, "what is 'logps'; it must be 'logp', 'dlogp'"),
     "no trace": ({"what": "predict"}, "needs a trace"),

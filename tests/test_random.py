@@ -7,16 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
 from helpers import random_noise, run_model
 from onnx import ModelProto
+from pytensor.scan.utils import until
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.utils import RandomStream
 from scipy import stats
 
-from onnx_mapper import InvalidRequest, Refused, export, export_graph
+from onnx_mapper import InvalidRequest, Refused, export, export_graph, verify
+from onnx_mapper.model.kernels import kernel_table
 
 U = np.concatenate([[1e-12, 0.2500001], np.linspace(0.01, 0.99, 20), [1 - 1e-12]])
 Z = stats.norm.ppf(U)
@@ -403,8 +406,13 @@ def test_two_draws_from_one_state_are_refused() -> None:
 
 def test_a_model_with_noise_is_not_verified() -> None:
     y = RandomStream(1).normal(size=2)
-    with pytest.raises(InvalidRequest, match="can't be compared"):
+    with pytest.raises(
+        InvalidRequest, match=r"takes its random numbers as inputs.*can't be compared"
+    ):
         export_graph([], [y], random="input", verify=True)
+    model = export_graph([], [y], random="node")
+    with pytest.raises(InvalidRequest, match=r"draws random numbers itself.*can't be compared"):
+        verify(model, pytensor.function([], y))
 
 
 def test_single_precision() -> None:
@@ -447,3 +455,66 @@ def test_a_single_trial_and_an_order() -> None:
     rows = np.arange(6.0).reshape(3, 2)
     (found,) = run_model(model, rows, noise)
     np.testing.assert_array_equal(found, rows[np.argsort(-noise)])
+
+
+def runs_of(model: ModelProto, *arrays: Any, count: int) -> list[list[Any]]:
+    """Return what one session gives in several runs."""
+    onnxruntime.set_seed(4)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    feed = dict(zip([port.name for port in model.graph.input], arrays, strict=True))
+    return [session.run(None, feed) for _ in range(count)]
+
+
+def test_nodes_draw_anew_in_each_run() -> None:
+    a, n, state = pt.dvector("a"), pt.lscalar("n"), pytensor.shared(np.random.default_rng(3))
+    first, after = drawn(pt.random.normal, a, 2.0, rng=state)
+    second, after = drawn(pt.random.normal, a, 2.0, rng=after)
+    third, _ = drawn(pt.random.uniform, 3.0, 4.0, size=(n, 2), rng=after)
+    model = export_graph([a, n], [first, second, third], random="node")
+    assert [port.name for port in model.graph.input] == ["a", "n"]
+    runs = runs_of(model, np.full(20000, 5.0), np.array(20000), count=2)
+    (x, y, u), (again, _, u_again) = runs
+    for numbers in (x, y, again):
+        assert stats.kstest(numbers, stats.norm(5, 2).cdf).pvalue > 1e-6
+    assert stats.kstest(u.ravel(), stats.uniform(3, 1).cdf).pvalue > 1e-6
+    together = np.corrcoef([x, y, again, u[:, 0], u[:, 1], u_again[:, 0]])
+    assert np.abs(together - np.eye(6)).max() < 0.05
+
+
+def test_nodes_draw_in_each_step_of_any_loop() -> None:
+    x, state = pt.dvector("x"), pytensor.shared(np.random.default_rng(3))
+
+    def step(before: Any, rng: Any) -> Any:
+        draw, after = drawn(pt.random.normal, before, 1.0, rng=rng)
+        return [draw], {rng: after}, until(draw.max() > 2.0)
+
+    walks, _ = stepped(step, outputs_info=[x], non_sequences=[state], n_steps=30)
+    model = export_graph([x], [walks], random="node")
+    (found,) = runs_of(model, np.zeros(2000), count=1)[0]
+    assert len(found) < 30
+    steps = np.diff(found, axis=0, prepend=0.0)
+    assert stats.kstest(steps.ravel(), stats.norm.cdf).pvalue > 1e-6
+    assert np.abs(np.corrcoef(steps) - np.eye(len(steps))).max() < 0.15
+
+
+def test_a_node_is_no_generator_that_stands_still() -> None:
+    x, state = pt.dmatrix("x"), pytensor.shared(np.random.default_rng(3))
+    y, _ = stepped(lambda row: row + pt.random.normal(size=2, rng=state), sequences=[x])
+    with pytest.raises(Refused, match=r"in the same state.*draw before the loop"):
+        export_graph([x], [y], random="node")
+    both = pt.random.normal(0, 1, rng=state) + pt.random.uniform(0, 1, rng=state)
+    with pytest.raises(Refused, match="another draw reads too"):
+        export_graph([], [both], random="node")
+
+
+def test_later_opsets_have_no_nodes_that_draw() -> None:
+    """ONNX Runtime loads none; once it does, NEWEST_DRAWING_OPSET is to be moved."""
+    y = RandomStream(1).normal(size=2)
+    with pytest.raises(InvalidRequest, match="with random='node' it goes up to 21"):
+        export_graph([], [y], random="node", opset=22)
+    for opset in (18, 21):
+        model = export_graph([], [y], random="node", opset=opset)
+        assert runs_of(model, count=1)[0][0].shape == (2,)
+    for name in ("RandomNormal", "RandomUniform"):
+        assert kernel_table().dtypes(name, 1, "T") == {"float32", "float64"}
+        assert kernel_table().dtypes(name, 22, "T") == frozenset()

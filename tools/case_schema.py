@@ -93,6 +93,10 @@ CASE: dict[str, Any] = {
         "values": mapping_of({"type": "array", "minItems": 1}),
         "opsets": OPSETS,
         "shapes": SHAPES,
+        "random": {
+            "enum": ["input", "node"],
+            "description": "Where the numbers come from that draws are computed from; by default inputs.",
+        },
         "avoid": {"type": "array", "items": EXEMPT},
         "expect": {
             "description": "The operators of the models, in order.",

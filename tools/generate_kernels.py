@@ -11,9 +11,9 @@ and the dtypes, by numpy name, that a kernel takes for it::
 
     Conv,11,T,float32
 
-- Only the dtypes that PyTensor has are listed. A variable that the kernel leaves open lists all of
-  those that the schema allows. Of a variable that holds sequences or optionals, the dtypes of the
-  elements count.
+- The dtypes that PyTensor has are listed, and bfloat16, which weights may be kept in. A variable that
+  the kernel leaves open lists all of those that the schema allows. Of a variable that holds sequences
+  or optionals, the dtypes of the elements count.
 - No dtypes means that there is no kernel. ONNX Runtime may still load such a node by expanding the
   operator's function body, but an expanded body can be far less accurate than a kernel: that of
   ReduceLogSumExp overflows. So the table says no.
@@ -74,7 +74,9 @@ DTYPES = {
     "float16": "float16",
     "float": "float32",
     "double": "float64",
+    "bfloat16": "bfloat16",
 }
+BFLOAT16 = "bfloat16"
 ORDER = {name: position for position, name in enumerate(DTYPES.values())}
 # Loading a model turns these nodes into initializers, whatever their dtype; no kernel is involved.
 LOADED_AS_INITIALIZER = frozenset({"Constant"})
@@ -201,9 +203,29 @@ def alternatives(schema: OpSchema, kernels: Iterable[registry.KernelDef]) -> lis
             if serves(kernel, schema.since_version)
             for constraints in [constrained_types(kernel, schema)]
         ]
-    # A kernel for strings or bfloat16 only is none that PyTensor could use.
-    usable = [alternative for alternative in found if all(alternative.values())]
-    return merged(usable) or [dict.fromkeys(allowed, frozenset())]
+    # A kernel for strings only is none that PyTensor could use.
+    usable = [whole for kernel in found if all((whole := without_bfloat16(kernel)).values())]
+    together = merged(usable) or [dict.fromkeys(allowed, frozenset())]
+    return [with_bfloat16(alternative, found) for alternative in together]
+
+
+def without_bfloat16(kernel: Alternative) -> Alternative:
+    """What a kernel takes of PyTensor's dtypes: these alone decide which kernels become one."""
+    return {variable: dtypes - {BFLOAT16} for variable, dtypes in kernel.items()}
+
+
+def with_bfloat16(alternative: Alternative, kernels: Iterable[Alternative]) -> Alternative:
+    """The alternative with bfloat16 where some kernel takes it, whatever the others are."""
+    return {
+        variable: dtypes
+        | {
+            BFLOAT16
+            for kernel in kernels
+            if BFLOAT16 in kernel[variable]
+            and all(alternative[o] <= kernel[o] for o in alternative if o != variable)
+        }
+        for variable, dtypes in alternative.items()
+    }
 
 
 def serves(kernel: registry.KernelDef, since_version: int) -> bool:
@@ -246,7 +268,7 @@ def constrained_types(kernel: registry.KernelDef, schema: OpSchema) -> dict[str,
 
 
 def numpy_names(types: Iterable[str]) -> frozenset[str]:
-    """The numpy names of the ONNX types, or of their elements, that PyTensor has."""
+    """The names of the ONNX types, or of their elements, that the table lists."""
     names = {re.sub(r".*tensor\((\w+)\).*", r"\1", name) for name in types}
     return frozenset(DTYPES[name] for name in names if name in DTYPES)
 

@@ -292,6 +292,12 @@ def schema() -> dict[str, Any]:
                 "additionalProperties": REASON,
                 "description": "Attributes without effect, which rows need not tell of, and why.",
             },
+            "needs": {
+                "type": "object",
+                "additionalProperties": REASON,
+                "minProperties": 1,
+                "description": "Conditions of all rows that map anything, behind their own, with reasons.",
+            },
         },
     }
     return {

@@ -7,7 +7,8 @@ Python, is loaded in Node. What fails there for want of a kernel is taken out of
     npm install onnxruntime-web       # in a folder of its own
     python tools/generate_web_kernels.py FOLDER
 
-What can't be tried by itself (operators with graphs inside, sequences) stays as it is on the CPU.
+What can't be tried by itself (operators with graphs inside, sequences) stays as it is on the CPU. bfloat16
+is left out, as JavaScript can neither feed nor read it.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def read_table() -> list[Line]:
             if not is_same or variable in seen:
                 seen, group = set(), group + 1
             seen.add(variable)
-            lines.append(Line(*key, variable, names.split(), group))
+            dtypes = [name for name in names.split() if name != "bfloat16"]
+            lines.append(Line(*key, variable, dtypes, group))
     return lines
 
 

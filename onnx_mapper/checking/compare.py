@@ -9,7 +9,8 @@ import numpy as np
 from onnx_mapper.language.arrays import Array
 
 RTOL = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-9}
-RTOL_NARROWED = 1e-3
+RTOL_NARROWED = {"": 0.0, "float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
+"""Of models that compute in a dtype, or hold their weights in it, where the function has more digits."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,19 @@ class Difference:
 
 
 def tolerance_of(
-    array: Array, rtol: float | None, atol: float | None, narrowed: bool
+    array: Array, rtol: float | None, atol: float | None, narrowed: str
 ) -> tuple[float, float | None]:
-    """Return relative and absolute tolerance for an array; exact where it is no float."""
+    """Return relative and absolute tolerance for an array; exact where it is no float.
+
+    Args:
+        array: A model's.
+        rtol: The user's.
+        atol: The user's.
+        narrowed: The dtype with fewer digits that the model computes in; empty for none.
+    """
     if array.dtype.kind != "f":
         return 0.0, 0.0
-    default = RTOL_NARROWED if narrowed else RTOL[array.dtype.name]
+    default = max(RTOL_NARROWED[narrowed], RTOL[array.dtype.name])
     return (default if rtol is None else rtol), atol
 
 

@@ -71,7 +71,7 @@ def first_difference(
     built: Built | None,
     feed: Mapping[str, Array],
     arrays: Sequence[Array],
-    limits: tuple[float | None, float | None, bool],
+    limits: tuple[float | None, float | None, str],
 ) -> FirstDifference | None:
     """Compare the graph's intermediate values one by one, in order of computation.
 
@@ -82,7 +82,7 @@ def first_difference(
         built: What each of the model's tensors stands for, if that is known.
         feed: The model's inputs.
         arrays: The function's inputs.
-        limits: Relative and absolute tolerance, and whether the model computes in fewer digits.
+        limits: Relative and absolute tolerance, and the dtype with fewer digits that the model computes in.
 
     Returns:
         The first that differs, inside fused ops too; or None where the model's tensors can't be

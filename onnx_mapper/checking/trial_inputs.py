@@ -49,10 +49,12 @@ class Wanted:
         dims: For each input, in order, the size or the name of each axis, as the model declares it: axes
             of one name have one size.
         domain: The least and the largest number of some inputs, by the name of the function's input.
+        dtypes: The dtype in which the model takes each input, for numbers that it has exactly.
     """
 
     dims: Sequence[Sequence[int | str]]
     domain: Domain
+    dtypes: Sequence[np.dtype[Any]]
 
 
 def trials(captured: Any, wanted: Wanted, evaluate: Evaluate) -> list[Trial]:
@@ -70,7 +72,7 @@ def trials(captured: Any, wanted: Wanted, evaluate: Evaluate) -> list[Trial]:
     found: list[Trial] = []
     kinds: list[int] = []
     for sizes in itertools.islice(_sizes(captured, wanted.dims), MOST_SIZES_TRIED):
-        maker = _Maker(captured, sizes, wanted.domain)
+        maker = _Maker(captured, sizes, wanted)
         if found and maker.elements > MOST_ELEMENTS_OF_FURTHER_SIZES:
             continue
         try:
@@ -171,7 +173,9 @@ def telling(outputs: Sequence[Array]) -> float:
 class _Maker:
     """Makes inputs of given sizes, each of a kind of numbers."""
 
-    def __init__(self, captured: Any, sizes: Sizes, domain: Domain) -> None:
+    def __init__(self, captured: Any, sizes: Sizes, wanted: Wanted) -> None:
+        domain = wanted.domain
+        self._taken = wanted.dtypes
         self._types = [input_.variable.type for input_ in captured.inputs]
         self._shapes = [
             [sizes[position, axis] if size is None else size for axis, size in enumerate(t.shape)]
@@ -194,8 +198,10 @@ class _Maker:
         """Return the arrays of the chosen kinds; the same ones each time."""
         random = np.random.default_rng(SEED)
         return [
-            np.asarray(kinds[kind](random)).astype(type_.dtype)
-            for kinds, kind, type_ in zip(self.kinds, chosen, self._types, strict=True)
+            np.asarray(kinds[kind](random)).astype(taken).astype(type_.dtype)
+            for kinds, kind, type_, taken in zip(
+                self.kinds, chosen, self._types, self._taken, strict=True
+            )
         ]
 
 

@@ -39,7 +39,11 @@ def tried_inputs(
     function = _callable(function_in(fn))
     if inputs is not None:
         return [_given_trial(function, captured, inputs)]
-    wanted = Wanted([_dims_of(port) for port in ports], _checked(domain, captured))
+    wanted = Wanted(
+        [_dims_of(port) for port in ports],
+        _checked(domain, captured),
+        [_dtype_of(port) for port in ports],
+    )
     return trials(captured, wanted, lambda arrays: _results(function, arrays))
 
 
@@ -61,7 +65,11 @@ def own_ports(model: ModelProto, captured: Any) -> list[ValueInfoProto]:
 
 def as_declared(port: ValueInfoProto, array: Array) -> Array:
     """Return an array in the dtype that an input or output of the model has."""
-    return array.astype(helper.tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type))
+    return array.astype(_dtype_of(port))
+
+
+def _dtype_of(port: ValueInfoProto) -> np.dtype[Any]:
+    return np.dtype(helper.tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type))
 
 
 def _dims_of(port: ValueInfoProto) -> list[int | str]:

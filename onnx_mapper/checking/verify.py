@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from onnx import ModelProto, ValueInfoProto
 
 from onnx_mapper.capture.graph import Parameter
@@ -18,11 +17,11 @@ from onnx_mapper.checking.compare import Difference, compare_arrays, tolerance_o
 from onnx_mapper.checking.first_difference import FirstDifference, first_difference, rebuilt
 from onnx_mapper.checking.trial_inputs import Domain, Trial
 from onnx_mapper.checking.tried import as_declared, first_line, own_ports, tried_inputs
-from onnx_mapper.errors import Mismatch, VerificationWarning
+from onnx_mapper.errors import InvalidRequest, Mismatch, VerificationWarning
 from onnx_mapper.language.arrays import Array
 from onnx_mapper.mapping.build import Built
 from onnx_mapper.model.file import load, weights_beside
-from onnx_mapper.model.metadata import is_float32, is_narrowed
+from onnx_mapper.model.metadata import dtype_of, narrowed_to, told_of_draws
 from onnx_mapper.model.session import open_session
 from onnx_mapper.model.weights import Weights
 from onnx_mapper.text_table import TextTable
@@ -147,7 +146,8 @@ def verify(
             trying, so that most results are finite numbers unlike each other: positive ones for a
             logarithm, all indices of a table, positive definite matrices for a Cholesky factor.
         rtol: Largest relative difference; by default 1e-4 in float32, 1e-9 in float64, exact
-            for integers. A model that computes in float32 for want of kernels gets float32's.
+            for integers. A model that computes in fewer digits than its function gets 1e-3 for float32,
+            1e-2 for float16 and 5e-2 for bfloat16.
         atol: Largest absolute difference; by default `rtol` times the largest element.
         domain: The least and the largest number that some inputs may hold, by their names:
             `{"age": (18, 99)}`. Sizes that the model declares hold anyway: axes of one name have one size.
@@ -163,8 +163,8 @@ def verify(
     Raises:
         Mismatch: When an output has another dtype, shape or other numbers; carries the
             comparison as `report`, with the first node whose value differs.
-        InvalidRequest: When the inputs don't fit the function, the path holds no model, or the
-            model's weights are not in the file beside it that it names.
+        InvalidRequest: When the inputs don't fit the function, the path holds no model, the
+            model's weights are not in the file beside it that it names, or the model draws random numbers.
 
     Warns:
         VerificationWarning: When what was compared says little, unless `strict`.
@@ -219,11 +219,17 @@ def compare(
         strict: Whether to raise where the results say little.
         built: What came to light while the model was made, if that was just now.
     """
+    draws = told_of_draws(model)
+    if draws:
+        raise InvalidRequest(
+            f"{draws}, and the function draws its own: they can't be compared. Leave verification "
+            "out, and compare means and quantiles of many draws"
+        )
     captured = capture(fn)
     session = open_session(model, weights=weights)
     ports = own_ports(model, captured)
     tried = tried_inputs(model, captured, fn, inputs, domain or {})
-    narrow = is_narrowed(model)
+    narrow = narrowed_to(model)
     held = _states_to_give(model, captured.parameters)
     runs = [_Run(model, session, ports, trial, held, (rtol, atol, narrow)) for trial in tried]
     outputs = tuple(
@@ -265,15 +271,18 @@ class _Run:
         ports: Sequence[ValueInfoProto],
         trial: Trial,
         held: dict[str, Array],
-        limits: tuple[float | None, float | None, bool],
+        limits: tuple[float | None, float | None, str],
     ) -> None:
         self.trial = trial
         self.feed = {
             port.name: as_declared(port, array)
             for port, array in zip(ports, trial.inputs, strict=True)
         } | held
-        whole = is_float32(model)
-        expected = [_float32(array) if whole else array for array in trial.expected]
+        asked = dtype_of(model) != "keep"
+        expected = [
+            as_declared(port, array) if asked and array.dtype.kind == "f" else array
+            for port, array in zip(model.graph.output, trial.expected, strict=False)
+        ]
         names = [port.name for port in model.graph.output]
         try:
             found = session.run(None, self.feed)[: len(expected)]
@@ -298,7 +307,3 @@ def _states_to_give(model: ModelProto, parameters: Sequence[Parameter]) -> dict[
         for parameter in parameters
         if parameter.updated and parameter.value is not None and parameter.name in ports
     }
-
-
-def _float32(array: Array) -> Array:
-    return array.astype("float32") if array.dtype == np.float64 else array

@@ -36,6 +36,7 @@ from onnx_mapper.errors import (
     PrecisionWarning,
     VerificationWarning,
 )
+from onnx_mapper.model.metadata import dtype_of, wider_operators
 from onnx_mapper.model.weights import files_beside
 from onnx_mapper.user_code import load_function
 from onnx_mapper.web_bundle import bundle
@@ -121,6 +122,7 @@ def _export(arguments: argparse.Namespace) -> int:
                 "nodes": len(model.graph.node),
                 "inputs": [port.name for port in model.graph.input],
                 "outputs": [port.name for port in model.graph.output],
+                "wider": wider_operators(model),
                 "warnings": notes,
             }
         )
@@ -129,6 +131,9 @@ def _export(arguments: argparse.Namespace) -> int:
     print(f"{arguments.model}: {size:,} bytes, {len(model.graph.node)} nodes")
     for name, held in beside.items():
         print(f"{name}, beside it: {held:,} bytes of weights")
+    if wider_operators(model):
+        listed = ", ".join(wider_operators(model))
+        print(f"computed in float32, where {dtype_of(model)} is held: {listed}")
     return 0
 
 

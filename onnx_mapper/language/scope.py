@@ -18,6 +18,9 @@ from onnx_mapper.language.values import StaticError, Unknown, Vector, describe
 MOST_STEPS = 200_000
 DEEPEST_CALL = 40
 
+SEEN_BY_DEFINITIONS = frozenset({"opset", "random"})
+"""What the user asks for, beside the arguments."""
+
 
 class Limit:
     """Counts the steps of one row's formulas, so that no formula runs for long."""
@@ -227,9 +230,8 @@ def call_definition(definition: Definition, values: Sequence[Any], scope: Scope)
         )
     if scope.limit.depth >= DEEPEST_CALL:
         raise StaticError(f"{definition.name}: definitions nest more than {DEEPEST_CALL} deep")
-    names = dict(zip(definition.parameters, values, strict=True))
-    if "opset" in scope.names:
-        names["opset"] = scope.names["opset"]
+    asked = {name: scope.names[name] for name in SEEN_BY_DEFINITIONS if name in scope.names}
+    names = asked | dict(zip(definition.parameters, values, strict=True))
     inner = Scope(names, scope.language, scope.nodes, scope.graph, limit=scope.limit)
     scope.limit.depth += 1
     try:

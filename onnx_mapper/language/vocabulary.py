@@ -527,6 +527,12 @@ def noise(distribution: Text, dtype: Dtype, sizes: Items) -> Vector:
     raise NotImplementedError
 
 
+@_call(by="graph")
+def drawn(numbers: Any) -> Any:
+    """Random numbers that a node draws, in place of those of the op's generator."""
+    raise NotImplementedError
+
+
 @_call(by="language", shown="graph(outputs, i=…, x=…)")
 def graph(outputs: Any) -> Any:
     """A graph for a node's attribute, with inputs."""

@@ -45,8 +45,11 @@ class Mapper(Protocol):
     ) -> tuple[Any, ...]:
         """Map the ops between the given values and some variables."""
 
-    def take_noise(self, noise: Noise, states: Sequence[Generator]) -> None:
-        """Note an input of random numbers, and the generators' states that it stands for."""
+    def take_noise(self, noise: Noise) -> None:
+        """Note an input of random numbers."""
+
+    def use(self, states: Sequence[Generator]) -> None:
+        """Note that a draw has read generators' states."""
 
     def is_used(self, state: Generator) -> bool:
         """Tell whether a draw has read a generator's state."""
@@ -127,25 +130,46 @@ class Answers:
         nodes = mapper.nodes
         if mapper.random != "input":
             raise StaticError("noise is made only where `needs` says that random is 'input'")
-        states = [state for state in site.inputs if isinstance(state, Generator)]
-        loops = states[0].steps if states else nodes.steps
+        loops = self._states()[0].steps if self._states() else nodes.steps
         steps = [step for step in loops if step is not None]
         if len(steps) < len(loops):
             raise RefusedHere(
                 "a draw inside a loop needs other random numbers in each step, and this loop "
                 "doesn't count its steps: draw before it, and go along the draws"
             )
-        if not self._draws and any(mapper.is_used(state) for state in states):
-            raise RefusedHere(f"it reads a generator in {STATE_IN_USE}")
+        self._use_states()
         hint = f"{site.name}_noise" if site.name else "noise"
         sizes = [*(step.steps for step in steps), *sizes]
         dims = [size if isinstance(size, int) else None for size in sizes]
         value = nodes.input(nodes.fresh_name(hint), mapper.dtypes.of(dtype), dims)
         told = [size if isinstance(size, OpenSize) else None for size in sizes]
         value = replace(value, sizes=tuple(a or b for a, b in zip(told, value.sizes, strict=True)))
-        mapper.take_noise(Noise(value, distribution, nodes.source, len(steps)), states)
-        self._draws = True  # one draw may be made of several numbers
+        mapper.take_noise(Noise(value, distribution, nodes.source, len(steps)))
         return Vector([value, Vector(step.number for step in steps)])
+
+    def drawn(self, numbers: Any) -> Any:
+        """Take numbers that a node draws for those of a generator, in each step of a loop anew."""
+        if self._mapper.random != "node":
+            raise StaticError("nodes draw only where `random` is 'node'")
+        if any(len(state.steps) < len(self._mapper.nodes.steps) for state in self._states()):
+            raise RefusedHere(
+                "each step of the loop reads a generator in the same state, so that PyTensor draws the "
+                'same numbers, and a node draws others: draw before the loop, or use random="input"'
+            )
+        self._use_states()
+        return numbers
+
+    def _states(self) -> list[Generator]:
+        return [state for state in self._site.inputs if isinstance(state, Generator)]
+
+    def _use_states(self) -> None:
+        """Note the generators' states that a draw reads, which no other draw may have read."""
+        if self._draws:
+            return  # one draw may be made of several numbers
+        if any(self._mapper.is_used(state) for state in self._states()):
+            raise RefusedHere(f"it reads a generator in {STATE_IN_USE}")
+        self._mapper.use(self._states())
+        self._draws = True
 
 
 def _check_op(question: str, op: Any) -> None:

@@ -22,6 +22,8 @@ from onnx_mapper.mapping.ports import Entrance, enter, leave, sizes_named_by
 from onnx_mapper.mapping.site import Dtypes, InnerStep, Swallowed
 from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.finish import Port, finish, with_named_sizes
+from onnx_mapper.model.half_floats import DTYPES as HALVES
+from onnx_mapper.model.half_floats import WHOLE, Half
 from onnx_mapper.model.kernels import kernel_table
 from onnx_mapper.model.metadata import DEVIATES_KEY, NARROWED_KEY, NOISE_KEY
 from onnx_mapper.model.node_list import Narrowed
@@ -80,7 +82,7 @@ def build(
         Refused: When ops, attributes or dtypes of the graph can't be expressed; lists all.
         InvalidRequest: When an option does not fit the graph.
     """
-    dtypes = Dtypes("float32" if options.dtype == "float32" else None)
+    dtypes = Dtypes(None if options.dtype == "keep" else WHOLE)
     equal_sizes = EqualSizes()
     equal: Mapping[AxisOfInput, str] = {}
     while True:
@@ -131,6 +133,7 @@ def build(
         captured.name,
         metadata,
         options.external_data,
+        _half(captured, mapped, options),
     )
     tensors = {
         v: builder.names.final(x.name) for v, x in mapped.values.items() if isinstance(x, Value)
@@ -161,6 +164,16 @@ def _rewritten(
     found = rewrite(builder, table, results, options.strict, may_fail)
     used.update(found.used)
     return found.replay.now
+
+
+def _half(captured: Captured, mapped: Mapped, options: Options) -> Half | None:
+    """Return what becomes of float32; states and random numbers keep their digits."""
+    if options.dtype not in HALVES:
+        return None
+    states = [parameter.name for parameter in captured.parameters if parameter.updated]
+    next_states = [output.name for output in captured.outputs if output.updates]
+    noises = [noise.value.name for noise in mapped.noises]
+    return Half(options.dtype, frozenset([*states, *next_states, *noises]))
 
 
 def _names(captured: Captured) -> frozenset[str]:

@@ -84,7 +84,7 @@ class Engine:
         table: The rows.
         nodes: The model under construction.
         dtypes: What becomes of float64.
-        random: What rows may do about draws: "refuse" or "input".
+        random: What rows may do about draws: "refuse", "input" or "node".
         equal_sizes: Is told which open sizes are broadcast together.
         strict: Whether to refuse an op whose class has an attribute that its row doesn't know,
             also where the attribute stands at its default.
@@ -363,9 +363,12 @@ class Engine:
             self._map(node, values, depth + 1, rankless, name if last else "")
         return tuple(self.read(variable, values) for variable in outputs)
 
-    def take_noise(self, noise: Noise, states: Sequence[Generator]) -> None:
-        """Note an input of random numbers, and the generators' states that it stands for."""
+    def take_noise(self, noise: Noise) -> None:
+        """Note an input of random numbers."""
         self._noises.append(noise)
+
+    def use(self, states: Sequence[Generator]) -> None:
+        """Note that a draw has read generators' states."""
         self._used_generators.extend(states)
 
     def is_used(self, state: Generator) -> bool:

@@ -70,7 +70,7 @@ def enter(
     dims = options.dims or {}
     _check_names(dims, captured.inputs)
     for input_ in captured.inputs:
-        if is_generator(input_.variable) and options.random == "input":
+        if is_generator(input_.variable) and options.random != "refuse":
             known[input_.variable] = Generator()
             continue
         type_ = dtypes.type_of(input_.variable)
@@ -134,7 +134,7 @@ def leave(
     computed = {node_output for node in builder.nodes for node_output in node.output}
     renamed = builder.names.renamed
     for output, value in zip(captured.outputs, results, strict=True):
-        if is_generator(output.variable) and options.random == "input":
+        if is_generator(output.variable) and options.random != "refuse":
             continue
         if not isinstance(value, Value):
             raise Refused((type_refusal("output", output.name, output.variable),))

@@ -34,7 +34,7 @@ def to_model(captured: Captured, options: Options) -> Built:
     objections = tuple(_objections(built, options))
     if objections:
         raise Refused(objections)
-    for category, text in _warnings(built):
+    for category, text in _warnings(built, options):
         warnings.warn(text, category, stacklevel=PUBLIC_CALL)
     return built
 
@@ -56,11 +56,11 @@ def _objections(built: Built, options: Options) -> Iterator[Refusal]:
             yield Refusal(entry.name, "no row", f"{entry} (strict=True)")
 
 
-def _warnings(built: Built) -> Iterator[tuple[type[Warning], str]]:
+def _warnings(built: Built, options: Options) -> Iterator[tuple[type[Warning], str]]:
     for drift in built.drifts:
         yield DriftWarning, drift
     for swallowed in built.swallowed:
-        yield PrecisionWarning, f"dtype='float32': {swallowed}"
+        yield PrecisionWarning, f"dtype={options.dtype!r}: {swallowed}"
     for (op, row, what), count in _gathered(built.narrowed).items():
         times = f" ({count} nodes)" if count > 1 else ""
         yield (

@@ -23,7 +23,12 @@ from onnx_mapper.model.operators import attribute_value, dtype_of_code, schema_o
 from onnx_mapper.model.prune import assembled, read_by
 from onnx_mapper.model.questions import Questions
 from onnx_mapper.model.replay import Replay
-from onnx_mapper.model.running_dtypes import asked_dtypes, is_narrower, running_dtype
+from onnx_mapper.model.running_dtypes import (
+    asked_dtypes,
+    check_given,
+    is_narrower,
+    running_dtype,
+)
 from onnx_mapper.model.signs import Makers
 from onnx_mapper.model.sizes import first_with_these_sizes, merged_shapes
 
@@ -253,6 +258,8 @@ class GraphBuilder:
             for variable, value in bound
         ]
         results = self._list.add(op_type, values, attributes, outputs, self._source)
+        given = [None if result.constant is not None else result.dtype for result in results]
+        check_given(schema, given, chosen, self.kernels, self.opset)
         asked = asked_dtypes(schema, [result.dtype for result in results], variables, chosen)
         return tuple(self.cast(result, dtype) for result, dtype in zip(results, asked, strict=True))
 

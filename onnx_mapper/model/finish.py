@@ -12,9 +12,10 @@ from onnx import ModelProto, TypeProto, ValueInfoProto, helper
 
 from onnx_mapper.errors import InvalidRequest, MapperError
 from onnx_mapper.language.arrays import Numbers
-from onnx_mapper.model.builder import GraphBuilder
+from onnx_mapper.model.builder import CAST, GraphBuilder
 from onnx_mapper.model.content import content_digest
-from onnx_mapper.model.metadata import CONTENT_KEY
+from onnx_mapper.model.half_floats import Half, halve
+from onnx_mapper.model.metadata import CONTENT_KEY, WIDER_KEY, WIDER_WEIGHTS_KEY
 from onnx_mapper.model.weights import LARGEST_INLINE_BYTES, Weights, put_in, refer_to
 from onnx_mapper.options import Dimension
 from onnx_mapper.version import VERSION
@@ -77,6 +78,7 @@ def finish(
     name: str,
     metadata: Mapping[str, str],
     external_data: str,
+    half: Half | None = None,
 ) -> tuple[ModelProto, Weights]:
     """Put a model together and check it.
 
@@ -88,6 +90,7 @@ def finish(
         metadata: Texts that the model carries along.
         external_data: Whether weights go to a file of their own: "always", "never", or with "auto"
             where one file can't hold them.
+        half: What becomes of float32, if it is not to stay.
 
     Returns:
         A model that `onnx.checker.check_model(full_check=True)` accepts, and the weights that are
@@ -95,6 +98,7 @@ def finish(
 
     Raises:
         MapperError: When the checker doesn't accept it, or it passes 2 GB.
+        InvalidRequest: When the runtime can't convert the dtype that float32 becomes.
     """
     model = builder.empty_model()
     model.producer_name = PRODUCER
@@ -104,12 +108,18 @@ def finish(
     model.graph.CopyFrom(graph)
     model.graph.input.extend(port.value_info() for port in inputs)
     model.graph.output.extend(port.value_info() for port in outputs)
+    told = dict(metadata)
+    if half is not None:
+        halved = halve(model, arrays, half, builder.kernels, builder.fresh_name, CAST)
+        arrays = dict(halved.arrays)
+        told[WIDER_KEY] = ", ".join(halved.wide_operators)
+        told[WIDER_WEIGHTS_KEY] = ", ".join(halved.wide_weights)
     small = {n: array for n, array in arrays.items() if array.nbytes <= LARGEST_INLINE_BYTES}
     large = {n: array for n, array in arrays.items() if n not in small}
     put_in(model, small)
     _share_dimension_names(model, large)
-    told = {**metadata, CONTENT_KEY: content_digest(model, large)}
-    for key in sorted(told):
+    told[CONTENT_KEY] = content_digest(model, large)
+    for key in sorted(filter(told.get, told)):
         model.metadata_props.add(key=key, value=told[key])
     try:
         onnx.checker.check_model(_with_inputs_for(model, large), full_check=True)

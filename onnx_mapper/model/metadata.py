@@ -7,6 +7,8 @@ from pathlib import Path
 
 from onnx import ModelProto, ValueInfoProto, helper
 
+from onnx_mapper.model.operators import is_deterministic, schema_of
+from onnx_mapper.model.prune import nodes_of
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.options import KEY, Dims, Options
 
@@ -14,6 +16,8 @@ CONTENT_KEY = f"{KEY}content"
 DEVIATES_KEY = f"{KEY}deviates"
 NARROWED_KEY = f"{KEY}narrowed"
 NOISE_KEY = f"{KEY}noise."
+WIDER_KEY = f"{KEY}wider"
+WIDER_WEIGHTS_KEY = f"{KEY}wider_weights"
 
 
 def type_told(port: ValueInfoProto) -> str:
@@ -37,15 +41,39 @@ def noise_of(model: ModelProto) -> dict[str, str]:
     }
 
 
-def is_narrowed(model: ModelProto) -> bool:
-    """Tell whether a model computes in fewer digits than its function."""
-    told = told_by(model)
-    return NARROWED_KEY in told or told.get(f"{KEY}dtype", "keep") != "keep"
+def told_of_draws(model: ModelProto) -> str:
+    """Say where a model that draws gets its random numbers; empty for one that doesn't."""
+    noises = noise_of(model)
+    if noises:
+        return f"the model takes its random numbers as inputs ({', '.join(noises)})"
+    opset = next((entry.version for entry in model.opset_import if not entry.domain), DEFAULT_OPSET)
+    drawing = {
+        node.op_type
+        for node in nodes_of(model.graph)
+        if not node.domain and not is_deterministic(schema_of(node.op_type, opset))
+    }
+    return (
+        f"the model draws random numbers itself ({', '.join(sorted(drawing))})" if drawing else ""
+    )
 
 
-def is_float32(model: ModelProto) -> bool:
-    """Tell whether every float64 of its function is float32 in a model."""
-    return told_by(model).get(f"{KEY}dtype") == "float32"
+def dtype_of(model: ModelProto) -> str:
+    """Return the dtype that a model was asked to have in place of wider ones, or "keep"."""
+    return told_by(model).get(f"{KEY}dtype", "keep")
+
+
+def wider_operators(model: ModelProto) -> list[str]:
+    """Return the operators that compute in float32 in a model of float16 or bfloat16."""
+    told = told_by(model).get(WIDER_KEY, "")
+    return told.split(", ") if told else []
+
+
+def narrowed_to(model: ModelProto) -> str:
+    """Return the dtype that a model computes in, or holds, with fewer digits than its function; or ""."""
+    dtype = dtype_of(model)
+    if dtype != "keep":
+        return dtype
+    return "float32" if NARROWED_KEY in told_by(model) else ""
 
 
 def options_of_model(

@@ -150,8 +150,13 @@ class NodeList:
             self.results.update((result.name, result) for result in results)
         if not self.doubtful.isdisjoint(given):
             self.doubtful.update(result.name for result in results)
-        self.bodies[-1].outputs_by_node[key] = results
+        self.note(op_type, key, results)
         return results
+
+    def note(self, op_type: str, key: bytes, results: tuple[Value, ...]) -> None:
+        """Note what nodes give that equal this one; a node that draws has no equal."""
+        if is_deterministic(schema_of(op_type, self._opset)):
+            self.bodies[-1].outputs_by_node[key] = results
 
     def _infer(
         self, op_type: str, node: NodeProto, given: Mapping[str, Value]

@@ -2,7 +2,8 @@
 
 The column `commutative` says that inputs may trade places; `sign`, when a result is surely without a
 sign, NaN aside: `never` has one, or only where one of the `inputs`, the `first` or one of the `later` ones has.
-Not even -0 is left there, which a division would turn into -inf.
+Not even -0 is left there, which a division would turn into -inf. `moves` says that each number of a result
+is one of an input, or tells something of a single one: in any dtype that holds the inputs results are the same.
 """
 
 from __future__ import annotations
@@ -23,17 +24,19 @@ class Facts:
     Attributes:
         commutative: Whether its inputs may trade places.
         sign: Which of its inputs give results a sign; empty where they may get one otherwise.
+        moves: Whether it computes nothing, so that results are the same in every dtype that holds the inputs.
     """
 
     commutative: bool = False
     sign: str = ""
+    moves: bool = False
 
 
 @cache
 def _facts() -> Mapping[str, Facts]:
     with _FILE.open(encoding="utf-8", newline="") as file:
         return {
-            line["operator"]: Facts(bool(line["commutative"]), line["sign"])
+            line["operator"]: Facts(bool(line["commutative"]), line["sign"], bool(line["moves"]))
             for line in csv.DictReader(file)
         }
 

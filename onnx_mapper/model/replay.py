@@ -97,7 +97,7 @@ class Replay:
         self._list.bodies[-1].nodes.append(node)
         values = tuple(self._list.results[name] for name in node.output if name)
         if len(values) == len(node.output):
-            self._list.bodies[-1].outputs_by_node[key] = values
+            self._list.note(node.op_type, key, values)
 
     def replace(self, old: Value, new: Value) -> None:
         """Let a tensor take the place of another one in all nodes to come."""

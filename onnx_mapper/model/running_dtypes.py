@@ -88,6 +88,37 @@ def asked_dtypes(
     return asked
 
 
+def check_given(
+    schema: OpSchema,
+    given: Sequence[str | None],
+    chosen: Mapping[str, str],
+    kernels: KernelTable,
+    opset: int,
+) -> None:
+    """Check that there is a kernel for what a node gives by an attribute alone, as draws are.
+
+    Args:
+        schema: The operator's.
+        given: The dtypes of the outputs; None for what is known and needs no node.
+        chosen: The dtypes in which it takes its inputs, by the operator's type variables.
+        kernels: The runtime's.
+        opset: The model's, for the message.
+
+    Raises:
+        StaticError: When there is none.
+    """
+    variables = {constraint.type_param_str for constraint in schema.type_constraints}
+    for dtype, output in zip(given, schema.outputs, strict=False):
+        if dtype is None or output.type_str in chosen or output.type_str not in variables:
+            continue
+        bindings = {**chosen, output.type_str: dtype}
+        if not kernels.runs(schema.name, schema.since_version, bindings):
+            raise StaticError(
+                f"{kernels.name}'s {schema.name} gives no {dtype} at opset {opset}: let it give another "
+                "dtype, and cast that"
+            )
+
+
 def is_narrower(dtype: str, than: str) -> bool:
     """Tell whether a dtype has fewer digits than another one that it stands in for."""
     return dtype in NARROWER.get(than, ())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx import ModelProto
+from onnx import ModelProto, helper
 
-from onnx_mapper.language.arrays import read
+from onnx_mapper.language.arrays import Array, read
 from onnx_mapper.model.weights import Weights
 
 SILENT = 4
@@ -43,11 +43,19 @@ def open_session(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if weights is not None and weights.arrays:
         names = list(weights.arrays)
-        given = [
-            onnxruntime.OrtValue.ortvalue_from_numpy(read(weights.arrays[name])) for name in names
-        ]
+        given = [_ort_value(read(weights.arrays[name])) for name in names]
         options.add_external_initializers(names, given)
     if weights is not None and weights.folder is not None:
         options.add_session_config_entry(FOLDER_OF_WEIGHTS, str(weights.folder))
     data = model if isinstance(model, bytes) else model.SerializeToString()
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def _ort_value(array: Array) -> Any:
+    """Return an array for ONNX Runtime, also one of bfloat16, which is none of NumPy's dtypes."""
+    from onnxruntime import OrtValue
+
+    if array.dtype.kind != "V":
+        return OrtValue.ortvalue_from_numpy(array)
+    code = helper.np_dtype_to_tensor_dtype(array.dtype)
+    return OrtValue.ortvalue_from_numpy_with_onnx_type(array.view("uint16"), code)

@@ -69,7 +69,7 @@ def export_model(
 
     Returns:
         The model, checked. A predictive model has the random numbers of its draws as inputs, as
-        `random="input"` says, which is the default here.
+        `random="input"` says, which is the default here; with `random="node"` it draws them itself.
 
     Raises:
         Refused: When ops, attributes or dtypes of the graph can't be expressed; lists all.

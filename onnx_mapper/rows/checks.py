@@ -14,7 +14,13 @@ from onnx_mapper.errors import Place, RowError
 from onnx_mapper.language.calls import call_spot
 from onnx_mapper.language.match import Made, names_of, nodes_in
 from onnx_mapper.language.registry import DTYPE, OPERATOR, Kind
-from onnx_mapper.language.scope import Definition, Formula, Language, Statement
+from onnx_mapper.language.scope import (
+    SEEN_BY_DEFINITIONS,
+    Definition,
+    Formula,
+    Language,
+    Statement,
+)
 from onnx_mapper.language.values import DTYPES
 from onnx_mapper.model.operators import (
     all_operators,
@@ -129,7 +135,7 @@ def _check_looked_for(place: Place, made: Made) -> None:
 
 def check_definition(definition: Definition, language: Language) -> None:
     """Check a definition's body; see `check_row`."""
-    in_scope = frozenset(definition.parameters) | {"opset"}
+    in_scope = frozenset(definition.parameters) | SEEN_BY_DEFINITIONS
     _check_body(definition.body, in_scope, language, False)
 
 

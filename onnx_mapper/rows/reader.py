@@ -83,10 +83,10 @@ def read_document(document: Document, validated: bool = False) -> MappingFile:
         elif "define" in entry:
             definitions.append(reader.definition(entry))
         elif "family" in entry:
-            rows.extend(reader.family(entry))
+            rows.extend(reader.family(defaults.with_needs(entry)))
         else:
             reader.check_every_case(entry.get("every_case", {}), entry.get("cases"))
-            rows.append(reader.row(entry))
+            rows.append(reader.row(defaults.with_needs(entry)))
     first.check_every_case(defaults.every_case, [case for row in rows for case in row.cases])
     return MappingFile(tuple(rows), tuple(definitions))
 
@@ -99,11 +99,19 @@ class _Defaults:
         tolerances: Tolerances of cases, by the names that cases call them.
         ignored: Attributes without effect, which rows need not tell of.
         every_case: Keys of cases that don't say otherwise.
+        needs: Conditions that all rows have that map anything, with reasons.
     """
 
     tolerances: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[Attribute, ...] = ()
     every_case: Mapping[str, Any] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=dict)
+
+    def with_needs(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a row or family with the conditions that all have, behind its own."""
+        if not self.needs or "refuse" in entry or "pattern" in entry:
+            return entry
+        return {**entry, "needs": {**entry.get("needs", {}), **self.needs}}
 
 
 class _Reader:
@@ -123,11 +131,18 @@ class _Reader:
             entry.get("tolerances", {}),
             ignored,
             entry.get("every_case", {}),
+            entry.get("needs", {}),
         )
 
     def place(self, *keys: str | int) -> Place:
-        line = self.document.line((*self.root, *keys))
+        line = self.document.line((*self._root_of(keys), *keys))
         return Place(self.document.file, line, "/".join(map(str, keys)))
+
+    def _root_of(self, keys: Key) -> Key:
+        """Return the entry that says something: this one, or the file's defaults."""
+        shared = keys[:1] == ("needs",) and keys[1:2] and keys[1] in self.defaults.needs
+        own = (*self.root, *keys) in self.document.lines
+        return (0,) if shared and not own else self.root
 
     def formula(self, text: Any, *keys: str | int) -> Formula:
         return parse_formula(_as_text(text), self.place(*keys))

@@ -8,6 +8,7 @@ from typing import Any
 from onnx_mapper.conformance.graphs.language import GraphFormula
 from onnx_mapper.errors import Place
 from onnx_mapper.language.scope import Formula
+from onnx_mapper.options import RandomPolicy
 
 STATIC = "static"
 DYNAMIC = "dynamic"
@@ -140,6 +141,7 @@ class Case:
         values: Whole arrays for an input, one test each.
         opsets: The opsets to test.
         shapes: `static`, `dynamic` or both.
+        random: Where draws get their numbers: `input` or `node`.
         avoid: Numbers for which PyTensor itself has no answer.
         expect: The operators of the models.
         tolerance: How far a result may be from PyTensor's.
@@ -161,6 +163,7 @@ class Case:
     values: tuple[tuple[str, tuple[Any, ...]], ...]
     opsets: tuple[int, ...]
     shapes: tuple[str, ...]
+    random: RandomPolicy
     avoid: tuple[Exempt, ...]
     expect: tuple[Expectation, ...]
     tolerance: Tolerance

@@ -127,6 +127,7 @@ class _CaseReader:
             values=tuple(self.values(specs)),
             opsets=self.opsets(self.source) or TESTED_OPSETS,
             shapes=self.shapes(),
+            random=self.source.get("random", "input"),
             avoid=tuple(
                 self.avoid(source, i, specs, names)
                 for i, source in enumerate(self.source.get("avoid", ()))

@@ -7,6 +7,7 @@ from onnx_mapper.checking.explain import Explanation, explain
 from onnx_mapper.checking.verify import Verification, verify
 from onnx_mapper.errors import (
     DriftWarning,
+    FallbackWarning,
     InvalidRequest,
     MapperError,
     Mismatch,
@@ -25,6 +26,7 @@ __all__ = [
     "Check",
     "DriftWarning",
     "Explanation",
+    "FallbackWarning",
     "InvalidRequest",
     "MapperError",
     "Mismatch",

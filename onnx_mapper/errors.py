@@ -127,10 +127,12 @@ class Refused(MapperError, NotImplementedError):
 
     Attributes:
         refusals: One `Refusal` per Op and reason.
+        applies: The Apply nodes that they are about, of the outermost graph.
     """
 
-    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
+    def __init__(self, refusals: tuple[Refusal, ...], applies: tuple[object, ...] = ()) -> None:
         self.refusals = refusals
+        self.applies = applies
         total = sum(refusal.count for refusal in refusals)
         nodes = "1 node" if total == 1 else f"{total} nodes"
         lines = "\n".join(f"  - {refusal}" for refusal in refusals)
@@ -165,6 +167,10 @@ class Mismatch(MapperError, AssertionError):
     def __init__(self, message: str, report: object = None) -> None:
         self.report = report
         super().__init__(message)
+
+
+class FallbackWarning(UserWarning):
+    """Ops that don't convert run in PyTensor, the others in ONNX Runtime."""
 
 
 class PrecisionWarning(UserWarning):

@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from pytensor.compile.mode import Mode, predefined_linkers, predefined_modes, register_linker
 from pytensor.compile.mode import register_mode as register
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.link.basic import JITLinker
 
-from onnx_mapper.capture.reading import capture_whole
-from onnx_mapper.mapping.to_model import to_model
-from onnx_mapper.model.session import open_session
 from onnx_mapper.options import Options
+from onnx_mapper.parts import Parts
 
 NAME = "ONNX"
 
 
 class ONNXLinker(JITLinker):
-    """Links a graph to one model, of which all inputs and shared variables are inputs."""
+    """Links a graph to models, of which all inputs and shared variables are inputs.
+
+    Args:
+        partly: Whether ops that don't convert run in PyTensor.
+    """
 
     required_rewrites = ("minimum_compile",)
     incompatible_rewrites = ("cxx_only", "BlasOpt", "fusion", "inplace", "local_careduce_fusion")
+
+    def __init__(self, *, partly: bool = True) -> None:
+        super().__init__()
+        self.partly = partly
 
     def fgraph_convert(
         self,
@@ -34,21 +39,13 @@ class ONNXLinker(JITLinker):
         storage_map: Any = None,
         **kwargs: Any,
     ) -> Callable[..., list[Any]]:
-        """Return what runs the model of a graph.
+        """Return what runs a graph.
 
         Raises:
-            Refused: When ops, attributes or dtypes of the graph can't be expressed; lists all.
+            Refused: When nothing converts, or not all and that is asked for; lists all.
         """
-        captured = capture_whole(fgraph)
-        built = to_model(captured, Options())
-        session = open_session(built.model, weights=built.weights)
-        names = [input_.name for input_ in captured.inputs]
-
-        def run(*values: Any) -> list[Any]:
-            results = session.run(None, dict(zip(names, map(np.asarray, values), strict=True)))
-            return list(results)
-
-        return run
+        parts = Parts(fgraph.inputs, fgraph.outputs, Options(), self.partly)
+        return lambda *values: parts.run(values)
 
     def create_thunk_inputs(self, storage_map: Mapping[Any, Any]) -> list[Any]:
         """Return where the values of the graph's inputs are."""
@@ -60,15 +57,19 @@ class ONNXLinker(JITLinker):
         return fn
 
 
-def mode() -> Mode:
+def mode(*, partly: bool = True) -> Mode:
     """Return the mode in which PyTensor's functions run in ONNX Runtime.
 
     Once the package is imported it has the name `"ONNX"`, which PyTensor and PyMC take too. Options
     of an export are at their defaults.
 
+    Args:
+        partly: Whether ops that don't convert run in PyTensor, one by one, between models of all
+            others. A `FallbackWarning` tells which these are. Otherwise they are refused.
+
     Raises:
         Refused: Then, by `pytensor.function`, when ops, attributes or dtypes of the graph can't be
-            expressed; lists all.
+            expressed, and nothing else can or `partly` is off; lists all.
 
     Example:
         >>> import pytensor, pytensor.tensor as pt
@@ -76,7 +77,7 @@ def mode() -> Mode:
         >>> pytensor.function([x], pt.exp(x), mode="ONNX")([0.0]).tolist()
         [1.0]
     """
-    return Mode(ONNXLinker(), RewriteDatabaseQuery(include=["fast_run"]))
+    return Mode(ONNXLinker(partly=partly), RewriteDatabaseQuery(include=["fast_run"]))
 
 
 def register_mode() -> None:

@@ -47,7 +47,7 @@ LAYERS = (
     ("rows",),
     ("mapping",),
     ("checking",),
-    ("delivery",),
+    ("delivery", "parts"),
     ("api", "program", "web_bundle", "pytensor_mode"),
     ("pymc",),
     ("conformance.graphs",),

@@ -13,7 +13,7 @@ import pytest
 from helpers import RAW
 
 import onnx_mapper
-from onnx_mapper import InvalidRequest, Refused
+from onnx_mapper import FallbackWarning, InvalidRequest, Refused
 
 X = pt.dmatrix("x")
 Y = pt.dvector("y")
@@ -151,3 +151,34 @@ def test_draws_may_update_their_generator_and_come_beside_other_updates() -> Non
 def test_what_does_not_convert_is_refused() -> None:
     with pytest.raises(Refused, match="Eig"):
         onnx_mapper.compile([X], pt.linalg.eig(X)[0].real)
+    assert onnx_mapper.compile([X], pt.exp(X), partly=True).refusals == ()
+
+
+def partly(frozen: bool) -> tuple[Any, Any, Any]:
+    """Return a program of a function that does not convert as a whole, and what it holds."""
+    scale, steps = pytensor.shared(2.0, name="scale"), pytensor.shared(0, name="steps")
+    state = pytensor.shared(np.random.default_rng(5), name="state")
+    after, draw = pt.random.normal(pt.linalg.eig(X)[0].real * scale, 1.0, rng=state).owner.outputs
+    function = pytensor.function([X], [draw], updates={state: after, steps: steps + 1}, mode=RAW)
+    with pytest.warns(FallbackWarning, match="nodes run in PyTensor"):
+        return onnx_mapper.compile(function, frozen=frozen, partly=True), scale, steps
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_does_not_convert_may_run_in_pytensor(frozen: bool) -> None:
+    program, scale, steps = partly(frozen)
+    reasons = [refusal.reason for refusal in program.refusals]
+    assert len(reasons) == 2
+    assert "complex128" in reasons[0]
+    assert "can't repeat NumPy's random numbers" in reasons[1]
+    with pytest.raises(Refused, match="Eig"):
+        program.model  # noqa: B018
+    square = np.diag([1.0, 5.0, -3.0])
+    generator = np.random.default_rng(5)
+    for call, factor in enumerate((2.0, 2.0, 7.0)):
+        scale.set_value(factor)
+        expected = generator.normal(np.diag(square) * (2.0 if frozen else factor), 1.0)
+        np.testing.assert_allclose(program(square)[0], expected, rtol=1e-12)
+        assert steps.get_value() == call + 1
+    with pytest.raises(TypeError, match="no value is given for: x"):
+        program()

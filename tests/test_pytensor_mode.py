@@ -10,9 +10,10 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from helpers import RAW, operators
+from pytensor.ifelse import ifelse
 
 import onnx_mapper
-from onnx_mapper import Refused, pytensor_mode
+from onnx_mapper import FallbackWarning, Refused, parts
 from onnx_mapper.model.session import open_session
 
 X = pt.dmatrix("x")
@@ -42,7 +43,7 @@ def test_it_runs_in_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
         opened.append(model)
         return open_session(model, **arguments)
 
-    monkeypatch.setattr(pytensor_mode, "open_session", open_)
+    monkeypatch.setattr(parts, "open_session", open_)
     pytensor.function([X], pt.sort(X, axis=1), mode="ONNX")(A)
     assert "TopK" in operators(opened[0])
 
@@ -79,9 +80,57 @@ def _scanned(step: Any, **arguments: Any) -> Any:
     return pytensor.scan(step, **arguments)[0]
 
 
-def test_what_does_not_convert_is_refused_when_it_is_compiled() -> None:
+def test_where_nothing_converts_or_all_must_it_is_refused() -> None:
+    eigenvalues = pt.linalg.eig(X)[0]
     with pytest.raises(Refused, match="Eig"):
-        pytensor.function([X], pt.linalg.eig(X)[0].real, mode="ONNX")
+        pytensor.function([X], eigenvalues, mode="ONNX")
+    whole = onnx_mapper.mode(partly=False)
+    with pytest.raises(Refused, match="Eig"):
+        pytensor.function([X], pt.exp(X) + eigenvalues.real, mode=whole)
+    function = pytensor.function([X], pt.exp(X), mode=whole)
+    np.testing.assert_allclose(function(A), np.exp(A))
+
+
+def parted() -> dict[str, list[Any]]:
+    """Return graphs with ops that don't convert between others that do."""
+    values = pt.linalg.eig(pt.exp(X) @ pt.exp(X).T)[0].real
+    again = pt.linalg.eig(pt.outer(values, values) + pt.eye(2))[0].real
+    largest = values.argmax()
+    return {
+        "between": [(values.sum() + X.sum()) * 2, pt.tanh(X)],
+        "twice": [pt.sort(again) * 3, X],
+        "slices": [X[largest:] * 2, X[:largest], pt.cumsum(X[largest:] + values[largest])],
+        "branches": [ifelse(X.sum() > 0, values.sum(), X.sum())],
+        "outputs": [pt.linalg.eig(X[:, :2])[0], X + 1, pt.constant(3.0)],
+    }
+
+
+@pytest.mark.parametrize("name", list(parted()))
+def test_what_does_not_convert_runs_in_pytensor(name: str) -> None:
+    outputs = parted()[name]
+    with pytest.warns(FallbackWarning, match=r"nodes run in PyTensor.*\n  - .*complex128"):
+        function = pytensor.function([X], outputs, mode="ONNX")
+    expected = pytensor.function([X], outputs, mode=RAW)
+    first = function(A)
+    for array in (A, A - 0.5):
+        for one, other in zip(function(array), expected(array), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+    for one, other in zip(first, expected(A), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_draws_run_in_pytensor_and_move_their_generator() -> None:
+    def drawing(mode: Any) -> Any:
+        state = pytensor.shared(np.random.default_rng(5))
+        after, draw = pt.random.normal(X, 1.0, rng=state).owner.outputs
+        return pytensor.function([X], pt.exp(draw) * 2, updates={state: after}, mode=mode)
+
+    with pytest.warns(FallbackWarning, match="1 of .* nodes run in PyTensor.*\n.*NormalRV needs"):
+        ours = drawing("ONNX")
+    theirs = drawing(RAW)
+    for _ in range(3):
+        np.testing.assert_allclose(ours(A), theirs(A), rtol=1e-12)
 
 
 def test_errors_of_a_call_are_onnx_runtimes() -> None:

@@ -89,7 +89,8 @@ class Captured:
         The order depends on the graph alone: depth first, from the first output on.
         """
         roots = [output.variable for output in self.outputs]
-        return ordered_applies(roots, {p.variable for p in self.parameters})
+        known = {input_.variable for input_ in self.inputs}
+        return ordered_applies(roots, known | {p.variable for p in self.parameters})
 
     def sizes_of_constants(self) -> list[int]:
         """Return the sizes of the axes of the constants in the graph, which inputs may have to fit."""

@@ -190,16 +190,15 @@ def _capture_graph(
     )
 
 
-def capture_whole(graph: FunctionGraph) -> Captured:
-    """Read a FunctionGraph of which all inputs, shared variables among them, are inputs of the model."""
-    unnamed: list[str | None] = [None] * len(graph.inputs)
+def captured_between(inputs: Sequence[Any], outputs: Sequence[Any]) -> Captured:
+    """Read the part of a graph between some variables; all that it reads are inputs of the model."""
     return named(
-        list(graph.inputs),
+        list(inputs),
         [],
-        list(graph.outputs),
+        list(outputs),
         [],
-        chosen(None, unnamed, "input"),
-        chosen(None, [None] * len(graph.outputs), "output"),
-        origins=list(graph.outputs),
-        leaves=list(graph.inputs),
+        chosen(None, [None] * len(inputs), "input"),
+        chosen(None, [None] * len(outputs), "output"),
+        origins=list(outputs),
+        leaves=list(inputs),
     )

@@ -106,7 +106,7 @@ def build(
             break
         equal = learned
     if refusals:
-        raise Refused(gather_refusals(refusals))
+        raise Refused(gather_refusals(refusals), mapped.refused)
     if builder.rewrite_body is not None:
         now = builder.rewrite_body([x for x in mapped.results if isinstance(x, Value)])
         mapped = replace(

@@ -60,6 +60,7 @@ class Mapped:
         values: A tensor for every variable; a stand-in where its op was refused.
         results: What stands for each output of the graph; none where an op was refused.
         refusals: Why ops could not be mapped, in order; none when all could.
+        refused: The Apply nodes of the graph that they are about.
         rows_used: How many times each row was applied, by its title.
         drifts: What is new in the classes of ops, and was taken as before.
         swallowed: Constants that became 0 or infinite.
@@ -70,6 +71,7 @@ class Mapped:
     values: Mapping[Any, Any]
     results: tuple[Any, ...]
     refusals: tuple[Refusal, ...]
+    refused: tuple[Any, ...]
     rows_used: Mapping[str, int]
     drifts: tuple[str, ...]
     swallowed: tuple[Swallowed, ...]
@@ -106,6 +108,7 @@ class Engine:
         self._equal_sizes = equal_sizes
         self._choice = Choice(table, strict)
         self._refusals: list[Refusal] = []
+        self._refused: dict[Any, None] = {}
         self._rows_used: dict[str, int] = {}
         self._swallowed: dict[Swallowed, None] = {}
         self._noises: list[Noise] = []
@@ -137,6 +140,7 @@ class Engine:
             values=values,
             results=results,
             refusals=tuple(self._refusals),
+            refused=tuple(self._refused),
             rows_used=self._rows_used,
             drifts=self._choice.drifts,
             swallowed=tuple(self._swallowed),
@@ -230,6 +234,7 @@ class Engine:
     def _refuse(self, node: Any, error: Exception) -> None:
         rows = self.rows_for(node.op)
         named = [v.name for v in (*node.inputs, *node.outputs) if v.name]
+        self._refused[self._outer] = None
         title = getattr(error, "row", "") or (rows[0].title if rows else "no row")
         self._refusals.append(
             Refusal(shortened(str(node.op), 60), title, str(error), 1, tuple(named))

@@ -184,7 +184,7 @@ def test_what_is_refused_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(Refused):
         bundle(function([A], [pt.linalg.eig(A)[0]]), site)
     draw = pt.random.normal(X, 1)
-    with pytest.raises(InvalidRequest, match="draws random numbers"):
+    with pytest.raises(InvalidRequest, match="takes its random numbers as inputs"):
         bundle(function([X], [draw]), site, random="input")
     assert not list(tmp_path.iterdir())
 

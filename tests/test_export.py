@@ -281,7 +281,7 @@ def test_a_float32_model_takes_and_gives_float32() -> None:
     [
         ({"opset": 17}, "opset is 17; it must be 18 to 28"),
         ({"opset": 99}, "opset is 99"),
-        ({"dtype": "float16"}, "dtype is 'float16'; it must be"),
+        ({"dtype": "float8"}, "dtype is 'float8'; it must be"),
         ({"mappings": ["no such folder"]}, "does not exist"),
     ],
 )

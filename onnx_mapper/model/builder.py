@@ -241,9 +241,7 @@ class GraphBuilder:
         attributes: dict[str, Any],
         outputs: int,
     ) -> tuple[Value, ...]:
-        variables = {
-            variable: value.dtype for variable, value in bound if variable and value is not None
-        }
+        variables = {v: value.dtype for v, value in bound if v and value is not None}
         chosen = {
             variable: running_dtype(schema, variable, dtype, self.kernels, self.opset)
             for variable, dtype in variables.items()
@@ -258,9 +256,9 @@ class GraphBuilder:
             for variable, value in bound
         ]
         results = self._list.add(op_type, values, attributes, outputs, self._source)
-        given = [None if result.constant is not None else result.dtype for result in results]
+        given = [result.dtype for result in results]
         check_given(schema, given, chosen, self.kernels, self.opset)
-        asked = asked_dtypes(schema, [result.dtype for result in results], variables, chosen)
+        asked = asked_dtypes(schema, given, variables, chosen)
         return tuple(self.cast(result, dtype) for result, dtype in zip(results, asked, strict=True))
 
     def subgraph(
@@ -269,16 +267,15 @@ class GraphBuilder:
         build: Callable[[Sequence[Value]], Sequence[Value]],
         lazy: bool = False,
     ) -> GraphProto:
-        """Make a graph for a node's attribute: a branch, or the body of a loop.
+        """Return a graph for a node's attribute: a branch, or the body of a loop.
+
+        The names of its tensors are unlike any others of the model.
 
         Args:
             inputs: The graph's inputs: what each is called, and a tensor of its type.
             build: Given their tensors, adds the graph's nodes and returns its outputs.
             lazy: Whether the graph runs at most once; then nodes before it that nothing else
                 needs are moved into it.
-
-        Returns:
-            The graph; its tensors' names are unlike any others of the model.
         """
         body = Body(lazy=lazy)
         with self._list.inside(body):

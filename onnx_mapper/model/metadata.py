@@ -8,7 +8,7 @@ from pathlib import Path
 from onnx import ModelProto, ValueInfoProto, helper
 
 from onnx_mapper.model.operators import is_deterministic, schema_of
-from onnx_mapper.model.prune import nodes_of
+from onnx_mapper.model.prune import nodes_of, subgraphs
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.options import KEY, Dims, Options
 
@@ -50,7 +50,9 @@ def told_of_draws(model: ModelProto) -> str:
     drawing = {
         node.op_type
         for node in nodes_of(model.graph)
-        if not node.domain and not is_deterministic(schema_of(node.op_type, opset))
+        if not node.domain
+        and not any(True for _ in subgraphs(node))  # the nodes in them tell
+        and not is_deterministic(schema_of(node.op_type, opset))
     }
     return (
         f"the model draws random numbers itself ({', '.join(sorted(drawing))})" if drawing else ""

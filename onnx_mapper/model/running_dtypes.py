@@ -90,7 +90,7 @@ def asked_dtypes(
 
 def check_given(
     schema: OpSchema,
-    given: Sequence[str | None],
+    given: Sequence[str],
     chosen: Mapping[str, str],
     kernels: KernelTable,
     opset: int,
@@ -99,7 +99,7 @@ def check_given(
 
     Args:
         schema: The operator's.
-        given: The dtypes of the outputs; None for what is known and needs no node.
+        given: The dtypes of its outputs.
         chosen: The dtypes in which it takes its inputs, by the operator's type variables.
         kernels: The runtime's.
         opset: The model's, for the message.
@@ -109,7 +109,7 @@ def check_given(
     """
     variables = {constraint.type_param_str for constraint in schema.type_constraints}
     for dtype, output in zip(given, schema.outputs, strict=False):
-        if dtype is None or output.type_str in chosen or output.type_str not in variables:
+        if output.type_str in chosen or output.type_str not in variables:
             continue
         bindings = {**chosen, output.type_str: dtype}
         if not kernels.runs(schema.name, schema.since_version, bindings):

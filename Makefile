@@ -12,7 +12,7 @@ LINE ?= $(lastword $(HERE))
 JOBS ?= 2
 extras-2.36.2 := dev,pymc
 extras-3.0.7 := dev
-extras-$(NEWEST) := dev,pymc,ml
+extras-$(NEWEST) := dev,pymc,ml,recipes
 demo-2.36.2 := demo
 demo-$(NEWEST) := demo,ml
 

@@ -50,8 +50,9 @@ def test_the_first_page_runs(
 def test_a_table_is_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As docs/deploy.md shows it, in processes of its own."""
     text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (tmp_path / "scoring_by_parts.py").write_text(block, encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    (tmp_path / "scoring_by_parts.py").write_text("\n\n".join(blocks), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     from importlib import import_module
 
@@ -63,3 +64,7 @@ def test_a_table_is_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyP
     table = np.random.default_rng(4).normal(size=(25, 3)).astype("float32")
     scores = scoring.score_all(str(model), table, rows=10)
     np.testing.assert_allclose(scores, table @ weights, rtol=1e-5)
+    dask = pytest.importorskip("dask.array", reason="Dask is an extra")
+    blocks = scoring.score_blocks(str(model), dask.from_array(table, chunks=(10, 3)))
+    assert blocks.numblocks == (3,)
+    np.testing.assert_allclose(blocks.compute(scheduler="processes"), table @ weights, rtol=1e-5)

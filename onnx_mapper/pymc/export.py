@@ -13,6 +13,7 @@ from onnx_mapper.delivery import build_variables, deliver
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.model.file import check_target
 from onnx_mapper.options import OptionArguments, options_of, takes_options
+from onnx_mapper.pymc.formulas import pymc_model_of
 from onnx_mapper.pymc.predictive import predictions
 from onnx_mapper.pymc.quantities import QUANTITIES
 from onnx_mapper.pymc.told import metadata_of
@@ -33,6 +34,7 @@ def export_model(
     var_names: Sequence[str] | None = None,
     summary: Sequence[str | float] = (),
     data_inputs: Sequence[str] | None = None,
+    from_trace: Sequence[str] = (),
     verify: bool = False,
     **options: Unpack[OptionArguments],
 ) -> ModelProto:
@@ -43,7 +45,7 @@ def export_model(
     `model.value_vars`. Dims, coordinates and versions are in the model's metadata, as `pymc.…`.
 
     Args:
-        model: A `pymc.Model`.
+        model: A `pymc.Model`, or a model of bambi's, for whose traces the predictors may not be centred.
         path: Where to write the model as well.
         what: What the model computes:
             "logp": the log-density of unconstrained values, `logp`, with its Jacobian terms.
@@ -64,6 +66,8 @@ def export_model(
             for quantiles. The outputs are then `y_mean` and `y_q0.05`.
         data_inputs: The `pm.Data` that are inputs; by default, for "predict", all that the outputs
             need. Others are weights. Sizes that draws of the trace have stay fixed, others are open.
+        from_trace: For "predict", deterministic variables that are as the trace has them, where it lacks
+            what they are computed from: bambi's traces have `1|group` and not `1|group_offset`.
         verify: Whether to compare the model with PyTensor; "predict" draws and can't be compared.
         **options: See `Options`.
 
@@ -86,9 +90,10 @@ def export_model(
     if what not in get_args(What):
         raise InvalidRequest(f"what is {what!r}; it must be {', '.join(map(repr, get_args(What)))}")
     _check_arguments(what, trace, thin, summary)
+    model = pymc_model_of(model, trace)
     target = None if path is None else check_target(path)
     if what == "predict":
-        found = predictions(model, trace, thin, var_names, summary, data_inputs)
+        found = predictions(model, trace, thin, var_names, summary, data_inputs, from_trace)
         options.setdefault("random", "input")
     else:
         found = QUANTITIES[what](model, var_names).with_data(model, data_inputs or ())

@@ -33,14 +33,22 @@ def predictions(
     var_names: Sequence[str] | None,
     summary: Sequence[str | float],
     data_inputs: Sequence[str] | None,
+    from_trace: Sequence[str],
 ) -> Quantities:
     """Return the graph of predictive draws, with the draws of a trace in it.
 
     Raises:
-        InvalidRequest: When the trace holds no draws of the model's variables, or a name is unknown.
+        InvalidRequest: When the trace holds no draws of the model's variables, a name is unknown, or it
+            isn't clear whether something is to be drawn anew.
     """
     draws = _draws_in(trace, thin)
+    computed = [variable for variable in model.deterministics if variable.name in draws]
     held = [rv for rv in model.free_RVs if rv.name in draws]
+    held += (
+        variables_named(from_trace, computed, "deterministic variables in the trace")
+        if from_trace
+        else []
+    )
     anew = [rv for rv in model.free_RVs if rv.name not in draws]
     names = var_names if var_names is not None else [rv.name for rv in model.observed_RVs]
     among = [*model.observed_RVs, *model.deterministics, *anew]
@@ -54,6 +62,7 @@ def predictions(
     drawn = {rv: rv.type(name=rv.name) for rv in held}
     loose = clone_replace([_sized_by_parameters(variable) for variable in wanted], drawn)
     given = _data_among(model, loose, data_inputs)
+    _check_clear(wanted, held, anew, computed, given)
     dims = {data.name: _axes_of(model, data, held) for data in given}
     arrays = {drawn[rv]: _fitting(model, draws[rv.name], rv) for rv in held}
     outputs = over_draws(_with_open_sizes(model, loose, given, dims), arrays)
@@ -61,6 +70,32 @@ def predictions(
     names, example = [v.name for v in wanted], [data.get_value() for data in given]
     told = Quantities(given, outputs, list(dims), names, example, dims, axes)
     return _summarized(told, summary, len(next(iter(draws.values())))) if summary else told
+
+
+def _check_clear(
+    wanted: Sequence[Any],
+    held: Sequence[Any],
+    anew: Sequence[Any],
+    computed: Sequence[Any],
+    given: Sequence[Any],
+) -> None:
+    """Refuse to draw anew what the trace lacks where it has what follows from it: which one holds?
+
+    Raises:
+        InvalidRequest: Then, with what to do.
+    """
+    known = {*held, *given}
+    needed = set(ancestors(wanted, blockers=known))
+    for variable in computed:
+        above = set(ancestors([variable], blockers=known))
+        lacking = [rv for rv in anew if rv in above]
+        if variable in needed and variable not in known and lacking and not above & set(given):
+            names = ", ".join(repr(rv.name) for rv in lacking)
+            raise InvalidRequest(
+                f"the trace has no draws of {names}, but of {variable.name!r}, which is computed from it: "
+                f"keep these by from_trace=[{variable.name!r}], or take {variable.name!r} out of the "
+                "trace, too, and it is drawn anew"
+            )
 
 
 def _draws_in(trace: Any, thin: int) -> dict[str, Array]:

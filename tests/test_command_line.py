@@ -18,6 +18,7 @@ from helpers import forget_modules
 import onnx_mapper
 from onnx_mapper import export_graph
 from onnx_mapper.cli.main import main
+from onnx_mapper.model import file
 
 PROGRAM = """
 import pytensor, pytensor.tensor as pt
@@ -451,3 +452,41 @@ def test_rows_have_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["docs", str(rows), "-o", str(pages)]) == 2
     assert "is not such a page" in capsys.readouterr().err
     assert (pages / "wrap.md").read_text() == "my own notes"
+
+
+def test_a_full_disk_leaves_what_was_there(
+    program: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Pictures, pages and reports are written whole or not at all, as models are."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", f"{program}:good", "model.onnx"]) == 0
+    rows = tmp_path / "rows.yaml"
+    rows.write_text(
+        "- op: pytensor.scalar.basic:Exp\n  summary: Exponential, e to the power of x.\n"
+        "  inputs: [x]\n  promote: dtype(out)\n  onnx: Exp(x)\n"
+        '  cases: {inputs: {x: "f32[2]"}}\n',
+        encoding="utf-8",
+    )
+    written = {
+        "model.svg": ["view", "model.onnx", "--svg", "model.svg"],
+        "pages/rows.md": ["docs", "rows.yaml", "-o", "pages"],
+        "report.json": ["test", "rows.yaml", "-j", "0", "--json", "report.json"],
+    }
+    earlier = {}
+    for name, command in written.items():
+        assert main(command) == 0
+        earlier[name] = (tmp_path / name).read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(file.os, "fsync", full)
+    capsys.readouterr()
+    for name, command in written.items():
+        assert main(command) == 2
+        assert f"{Path(name).name} can't be written: No space left" in capsys.readouterr().err
+        assert (tmp_path / name).read_bytes() == earlier[name]
+        assert [p.name for p in (tmp_path / name).parent.glob(".*")] == []

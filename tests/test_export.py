@@ -514,8 +514,8 @@ def test_sizes_in_dims_are_known_sizes() -> None:
 
 
 WRONG_KINDS: dict[str, tuple[Any, str]] = {
-    "an opset for a path": (lambda f: export(f, 18), "the model's path is the name of a file"),  # type: ignore[arg-type]
-    "an empty path": (lambda f: export(f, ""), "the model's path is the name of a file"),
+    "an opset for a path": (lambda f: export(f, 18), "a path is the name of a file"),  # type: ignore[arg-type]
+    "an empty path": (lambda f: export(f, ""), "a path is the name of a file"),
     "a text for mappings": (lambda f: export(f, mappings="rows"), r"write mappings=\['rows'\]"),
     "variables for lists": (
         lambda f: export_graph(pt.fvector("x"), pt.fvector("y")),

@@ -13,7 +13,7 @@ from onnx_mapper.checking.drawing import draw
 from onnx_mapper.cli.options import Commands, add_command, add_json
 from onnx_mapper.cli.show import show_json, show_table
 from onnx_mapper.errors import InvalidRequest
-from onnx_mapper.model.file import check_target, load
+from onnx_mapper.model.file import load, save_text
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -51,7 +51,7 @@ def _diff(arguments: argparse.Namespace) -> int:
 def _view(arguments: argparse.Namespace) -> int:
     model = load(arguments.model)
     if arguments.svg:
-        check_target(arguments.svg).write_text(draw(model), encoding="utf-8")
+        save_text(draw(model), arguments.svg)
         print(f"{arguments.svg}: {len(model.graph.node)} nodes")
         return 0
     netron = _extra("netron", "to draw a model")

@@ -15,8 +15,8 @@ from onnx_mapper.checking.drift import find_drift
 from onnx_mapper.cli.options import Commands, add_command, add_json, add_mappings
 from onnx_mapper.cli.show import show_json, show_table
 from onnx_mapper.conformance.subject import find_subject
-from onnx_mapper.errors import InvalidRequest, RowError
-from onnx_mapper.model.file import check_target
+from onnx_mapper.errors import CannotWrite, InvalidRequest, RowError
+from onnx_mapper.model.file import check_target, save_text
 from onnx_mapper.rows.fingerprints import releases_like
 from onnx_mapper.rows.fit import installed_class, module_to_import, why_inactive
 from onnx_mapper.rows.model import Row
@@ -188,9 +188,12 @@ def _docs(arguments: argparse.Namespace) -> int:
     for name in pages:
         if (folder / name).exists() and not _is_a_page(folder / name):
             raise InvalidRequest(f"{folder / name} is not such a page: choose another --output")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"the folder {folder} can't be made: {error.strerror or error}") from None
     for name, text in pages.items():
-        (folder / name).write_text(MARK + text, encoding="utf-8")
+        save_text(MARK + text, folder / name)
         print(folder / name)
     return 0
 
@@ -221,6 +224,6 @@ def _new(arguments: argparse.Namespace) -> int:
     target = check_target(arguments.output)
     if target.exists():
         raise InvalidRequest(f"{target} is there already: give the name of a new file")
-    target.write_text(text, encoding="utf-8")
+    save_text(text, target)
     print(f"{target}: a row for {name}; what is left to say is marked TODO")
     return 0

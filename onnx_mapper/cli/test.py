@@ -24,7 +24,7 @@ from onnx_mapper.conformance.run.oracle import PASSED
 from onnx_mapper.conformance.runner import RowResult, run_rows
 from onnx_mapper.conformance.select import selector
 from onnx_mapper.conformance.subject import Subject, find_subject
-from onnx_mapper.model.file import check_target
+from onnx_mapper.model.file import check_target, save_text
 from onnx_mapper.opsets import DEFAULT_OPSET
 from onnx_mapper.progress import Progress
 from onnx_mapper.rows.fit import why_inactive
@@ -127,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
             "rows": [row.data() for row in rows],
             "mutants": [verdicts.data() for verdicts in lies],
         }
-        target.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        save_text(json.dumps(data, indent=1) + "\n", target)
     failed = [row for row in rows if row.failures]
     empty = [row for row in rows if not row.count(PASSED) and not row.failures and not arguments.k]
     for row in empty:

@@ -109,6 +109,17 @@ def save(
                 file.unlink()
 
 
+def save_text(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a file of text, whole or not at all: an earlier file stays until the new one is complete.
+
+    Raises:
+        InvalidRequest: When the folder doesn't exist, or the path is no regular file.
+        CannotWrite: When the disk is full or the folder can't be written to.
+    """
+    target = check_target(path)
+    _write(path, target, [text.encode()], _permissions(target), lambda _: target)
+
+
 _BESIDE = re.compile(r"\.[0-9a-f]{16}\.data")
 
 
@@ -161,7 +172,7 @@ def check_target(path: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise InvalidRequest(
-            f"the model's path is the name of a file, not {path!r}; options go by their names, "
+            f"a path is the name of a file, not {path!r}; options go by their names, "
             "such as opset=18"
         )
     target = Path(path)

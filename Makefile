@@ -12,7 +12,7 @@ LINE ?= $(lastword $(HERE))
 JOBS ?= 2
 extras-2.36.2 := dev,pymc
 extras-3.0.7 := dev
-extras-$(NEWEST) := dev,pymc,ml,recipes
+extras-$(NEWEST) := dev,pymc,ml,recipes,docs
 demo-2.36.2 := demo
 demo-$(NEWEST) := demo,ml
 
@@ -151,8 +151,8 @@ generated-check: $(HERE:%=.venv/pytensor-%/.installed)
 	  || { echo 'These generated files were out of date; they are now fresh: commit them.' >&2; exit 1; }
 	@echo 'All generated files are up to date.'
 
-docs: .venv/docs-$(NEWEST)/.installed
-	$(call flags,docs-$(NEWEST)) .venv/docs-$(NEWEST)/bin/python -m sphinx -W --keep-going -q -b html docs output/site
+docs: $(call stamp,$(NEWEST))
+	$(call flags,$(NEWEST)) $(call bin,$(NEWEST))/python -m sphinx -W --keep-going -q -b html docs output/site
 	@echo 'output/site/index.html'
 
 # The first two numbers of the newest release say its line: 3.3.8 may become 3.3.9.
@@ -162,9 +162,6 @@ constraints:
 # An environment for the tests of a line, or with what the demo needs and no more.
 .venv/pytensor-%/.installed: constraints/pytensor-%.txt pyproject.toml tools/install
 	@tools/install $* $(@D) '$(extras-$*)'
-
-.venv/docs-%/.installed: constraints/pytensor-%.txt pyproject.toml tools/install
-	@tools/install $* $(@D) docs,pymc
 
 .venv/demo-%/.installed: constraints/pytensor-%.txt pyproject.toml tools/install
 	@tools/install $* $(@D) '$(demo-$*)'

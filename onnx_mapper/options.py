@@ -48,6 +48,7 @@ class OptionArguments(TypedDict, total=False):
     wide: WidePolicy
     state: StatePolicy
     runtime: Runtime
+    without: Sequence[str]
     strict: bool
     optimize: bool
     external_data: ExternalPolicy | bool
@@ -87,6 +88,8 @@ class Options:
         runtime: Whose kernels nodes are chosen for: "cpu" for ONNX Runtime's, "web" for those of ONNX Runtime
             Web, built for WebAssembly. Where one lacks, the node is computed in a wider dtype, composed, or
             refused.
+        without: Operators that the model may not have, such as `["Loop"]`, for runtimes that lack them:
+            another way is taken where a row knows one, and else the op is refused.
         strict: Whether to refuse what would be exported with a warning, and to leave out patterns that
             follow PyTensor for all but infinities and NaN.
         optimize: Whether to compute at export what follows from constants and weights alone, and to
@@ -107,6 +110,7 @@ class Options:
     wide: WidePolicy = "refuse"
     state: StatePolicy = "default"
     runtime: Runtime = "cpu"
+    without: Sequence[str] = ()
     strict: bool = False
     optimize: bool = True
     external_data: ExternalPolicy = field(default="auto", metadata={"written": False})
@@ -128,6 +132,8 @@ class Options:
                 f"opset is {self.opset}; with random='node' it goes up to {NEWEST_DRAWING_OPSET}, as ONNX "
                 "Runtime has no kernels for the nodes of later ones that draw"
             )
+        if isinstance(self.without, str):
+            raise InvalidRequest(f"without is {self.without!r}; write a list, ['{self.without}']")
         for name, values in choices().items():
             value = getattr(self, name)
             if value not in values:
@@ -146,9 +152,9 @@ class Options:
             if f.metadata.get("written", True) and f.name != "opset"
         }
         return {
-            f"{KEY}{name}": str(value)
+            f"{KEY}{name}": _as_text(value)
             for name, value in told.items()
-            if name == "dtype" or value != getattr(Options, name)
+            if name == "dtype" or _as_text(value) != _as_text(getattr(Options, name))
         }
 
     @staticmethod
@@ -172,7 +178,14 @@ class Options:
         for name in told:
             if isinstance(getattr(Options, name), bool):
                 told[name] = told[name] == "True"
+            elif isinstance(getattr(Options, name), tuple):
+                told[name] = tuple(told[name].split(", "))
         return Options(opset=opset, dims=dims, mappings=mappings, **told)
+
+
+def _as_text(value: object) -> str:
+    """Return an option as a model tells it."""
+    return ", ".join(value) if isinstance(value, list | tuple) else str(value)
 
 
 @cache

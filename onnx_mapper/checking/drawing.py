@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
+from math import prod
 
-from onnx import GraphProto, ModelProto
+from onnx import GraphProto, ModelProto, TensorProto
+from onnx.numpy_helper import to_array
 
 from onnx_mapper.checking.explain import source_of
 from onnx_mapper.model.file import load
@@ -19,6 +21,7 @@ BOX = 26
 LEFT = 330
 WIDTH = 190
 MOST_NODES = 2000
+MOST_NUMBERS = 4
 
 STYLE = (
     "text{font:13px ui-monospace,Menlo,monospace;fill:#24292f}.op{fill:#57606a;font-size:12px}"
@@ -52,8 +55,9 @@ def draw(model: ModelProto | str | os.PathLike[str]) -> str:
     """Return a picture of a model, as SVG.
 
     Nodes stand below each other in the order in which they run, each in the box of the PyTensor op that
-    it is for, with its row. Lines lead from where a tensor is made to where it is read; weights are named
-    beside the node that reads them. What is inside of loops and branches is not drawn.
+    it is for, with its row. Lines lead from where a tensor is made to where it is read. Weights are named
+    beside the node that reads them, small constants told. What is inside of loops and branches is not
+    drawn.
 
     Args:
         model: A model, or the path of one.
@@ -86,13 +90,19 @@ def _lines(graph: GraphProto) -> Iterator[_Line]:
     for node in graph.node[:MOST_NODES]:
         op, row, _ = source_of(node)
         held = [name for name in node.input if name in weights]
-        note = ", ".join(f"{name} {list(weights[name].dims)}" for name in held)
+        note = ", ".join(_told(weights[name]) for name in held)
         group = f"{op.rpartition(':')[2]} ({row})" if op else ""
         yield _Line(node.op_type, "node", group, node.input, node.output, note)
     if len(graph.node) > MOST_NODES:
         yield _Line(f"{len(graph.node) - MOST_NODES} more nodes", "node", "", (), ())
     for port in graph.output:
         yield _Line(port.name, "port", "", (port.name,), (), type_told(port))
+
+
+def _told(tensor: TensorProto) -> str:
+    """Return the numbers of a small constant; the name and the sizes of others."""
+    is_small = tensor.data_location != TensorProto.EXTERNAL and prod(tensor.dims) <= MOST_NUMBERS
+    return str(to_array(tensor).tolist()) if is_small else f"{tensor.name} {list(tensor.dims)}"
 
 
 def _top(position: int) -> float:

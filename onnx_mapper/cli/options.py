@@ -43,6 +43,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             )  # fmt: skip
         elif option.name == "mappings":
             add_mappings(parser)
+        elif option.default == ():
+            parser.add_argument(flag, action="append", default=[], metavar="NAME", help=help_)
         elif option.name in texts:
             parser.add_argument(
                 flag, choices=texts[option.name], default=option.default, help=help_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import pytensor
 from onnx import ModelProto
 
 from onnx_mapper.capture.graph import Captured
-from onnx_mapper.errors import Refused, gather_refusals
+from onnx_mapper.errors import InvalidRequest, Refused, gather_refusals
 from onnx_mapper.language.nodes import Source
 from onnx_mapper.language.tensors import Value
 from onnx_mapper.mapping.engine import Engine, Mapped
@@ -20,13 +21,14 @@ from onnx_mapper.mapping.equal_sizes import AxisOfInput, EqualSizes
 from onnx_mapper.mapping.patterns import rewrite
 from onnx_mapper.mapping.ports import Entrance, enter, leave, sizes_named_by
 from onnx_mapper.mapping.site import Dtypes, InnerStep, Swallowed
-from onnx_mapper.model.builder import GraphBuilder
+from onnx_mapper.model.builder import CARRIERS, GraphBuilder
 from onnx_mapper.model.finish import Port, finish, with_named_sizes
 from onnx_mapper.model.half_floats import DTYPES as HALVES
 from onnx_mapper.model.half_floats import WHOLE, Half
-from onnx_mapper.model.kernels import kernel_table
+from onnx_mapper.model.kernels import KernelTable, kernel_table
 from onnx_mapper.model.metadata import DEVIATES_KEY, NARROWED_KEY, NOISE_KEY
 from onnx_mapper.model.node_list import Narrowed
+from onnx_mapper.model.operators import all_operators
 from onnx_mapper.model.prune import nodes_of
 from onnx_mapper.model.weights import Weights
 from onnx_mapper.opsets import ir_version_of
@@ -82,6 +84,7 @@ def build(
         Refused: When ops, attributes or dtypes of the graph can't be expressed; lists all.
         InvalidRequest: When an option does not fit the graph.
     """
+    kernels = _kernels(options)
     dtypes = Dtypes(None if options.dtype == "keep" else WHOLE)
     equal_sizes = EqualSizes()
     equal: Mapping[AxisOfInput, str] = {}
@@ -90,7 +93,7 @@ def build(
             options.opset,
             ir_version_of(options.opset),
             _names(captured),
-            kernel_table(f"onnxruntime-{options.runtime}"),
+            kernels,
         )
         used: Counter[str] = Counter()
         if options.optimize:
@@ -164,6 +167,23 @@ def _rewritten(
     found = rewrite(builder, table, results, options.strict, may_fail)
     used.update(found.used)
     return found.replay.now
+
+
+def _kernels(options: Options) -> KernelTable:
+    """Return what nodes may be chosen from.
+
+    Raises:
+        InvalidRequest: When the model is to be without what is no operator, or can't be left out.
+    """
+    known = all_operators()
+    for name in options.without:
+        if name not in known or name in CARRIERS:
+            near = difflib.get_close_matches(name, known, 1) if name not in known else ()
+            why = "which every model may need" if name in CARRIERS else "which is no ONNX operator"
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise InvalidRequest(f"without names {name!r}, {why}{meant}")
+    table = kernel_table(f"onnxruntime-{options.runtime}")
+    return replace(table, excluded=frozenset(options.without))
 
 
 def _half(captured: Captured, mapped: Mapped, options: Options) -> Half | None:

@@ -144,7 +144,9 @@ class _Search:
         except RowError as error:
             if not (row.shipped and self._may_fail):
                 raise
-            _LOGGER.warning("left out the pattern %s: %s", row.title, error)
+            expected = bool(self._builder.kernels.excluded)
+            level = logging.DEBUG if expected else logging.WARNING
+            _LOGGER.log(level, "left out the pattern %s: %s", row.title, error)
             new = None
         added, is_exact = self._replay.taken_back(before)
         if new is None:

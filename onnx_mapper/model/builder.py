@@ -36,6 +36,8 @@ from onnx_mapper.model.sizes import first_with_these_sizes, merged_shapes
 CAST = "Cast"
 SHAPE = "Shape"
 IDENTITY = "Identity"
+CARRIERS = frozenset({CAST, IDENTITY})
+"""What makes no node's result another: copies, and the same in another dtype."""
 
 
 @dataclass(frozen=True)

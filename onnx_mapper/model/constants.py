@@ -80,7 +80,8 @@ class Constants:
             raise StaticError(f"{describe(number)} is no bool")
         if array.dtype.kind not in "biuf":
             raise StaticError(f"{describe(number)} is no number")
-        return self.of(array.astype(target))
+        with np.errstate(over="ignore"):  # what float32 doesn't hold is infinite there
+            return self.of(array.astype(target))
 
 
 def _first_sight(array: Array) -> bytes:

@@ -49,6 +49,7 @@ class KernelTable:
     Attributes:
         name: What the runtime is called, in messages.
         kernels: Its kernels, by the operator and the version of its schema.
+        excluded: Operators that a model is to be without, whatever kernels there are.
 
     Example:
         >>> table = kernel_table()
@@ -58,6 +59,7 @@ class KernelTable:
 
     name: str
     kernels: Mapping[tuple[str, int], tuple[Kernel, ...]]
+    excluded: frozenset[str] = frozenset()
 
     def runs(self, op_type: str, since_version: int, bindings: Mapping[str, str]) -> bool:
         """Tell whether the runtime has a kernel for a node.
@@ -77,6 +79,8 @@ class KernelTable:
         Raises:
             KeyError: The table does not hold the operator at that version.
         """
+        if op_type in self.excluded:
+            return False
         return any(kernel.serves(bindings) for kernel in self._of(op_type, since_version))
 
     def dtypes(self, op_type: str, since_version: int, type_variable: str) -> frozenset[str]:

@@ -50,6 +50,8 @@ def running_dtype(
     """
     allowed = allowed_dtypes(schema, variable)
     candidate: str
+    if schema.name in kernels.excluded:
+        return dtype  # `check_given` refuses it
     for candidate in (dtype, *EXACTLY_WIDER.get(dtype, ()), *NARROWER.get(dtype, ())):
         if candidate in allowed and kernels.runs(
             schema.name, schema.since_version, {variable: candidate}
@@ -95,7 +97,7 @@ def check_given(
     kernels: KernelTable,
     opset: int,
 ) -> None:
-    """Check that there is a kernel for what a node gives by an attribute alone, as draws are.
+    """Check that a model may have a node, and that there is a kernel for what an attribute alone decides.
 
     Args:
         schema: The operator's.
@@ -105,8 +107,10 @@ def check_given(
         opset: The model's, for the message.
 
     Raises:
-        StaticError: When there is none.
+        StaticError: When it may not, or there is none.
     """
+    if schema.name in kernels.excluded:
+        raise StaticError(f"it takes the operator {schema.name}, which the model is to be without")
     variables = {constraint.type_param_str for constraint in schema.type_constraints}
     for dtype, output in zip(given, schema.outputs, strict=False):
         if output.type_str in chosen or output.type_str not in variables:

@@ -275,6 +275,7 @@ UNIFORM = """
 """
 
 
+@pytest.mark.slow
 def test_rows_that_draw_are_held_to_their_operators_and_must_be_used(tmp_path):
     draw = "op(dtype='float64')(a, a + 2, size=(20000,))"
     right = outcomes(tmp_path, UNIFORM % (draw, "Unsqueeze, Add, Unsqueeze, Sub, Mul, Add"))
@@ -285,6 +286,7 @@ def test_rows_that_draw_are_held_to_their_operators_and_must_be_used(tmp_path):
     assert all("does not use this row" in outcome.problem for outcome in other.values())
 
 
+@pytest.mark.slow
 def test_refusals_must_refuse_with_the_phrase(tmp_path):
     cases = "{inputs: {x: 'T[2,3]'}, graph: 'pt.join(0, x, x)', refuse: [%s]}"
     says = "{graph: 'pt.join(0, x, x, x, x)', says: %s}"

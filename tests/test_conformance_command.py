@@ -16,6 +16,8 @@ from onnx_mapper.conformance.select import selector
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.mapping import build
 
+pytestmark = pytest.mark.one_line
+
 ROOT = Path(__file__).parent.parent
 
 ROWS = """
@@ -51,6 +53,7 @@ def test_rows_that_follow_pytensor(tmp_path, capsys):
     assert lines[-1] == "2 rows, 12 items passed, 0 failed in 0 rows"
 
 
+@pytest.mark.slow
 def test_each_case_at_one_opset(tmp_path, capsys):
     """Opset 21 where a case has it, else the first that it has."""
     path = write(tmp_path)
@@ -143,6 +146,7 @@ def test_mutants_are_counted_and_survivors_shown(tmp_path, capsys):
     assert first["crashed"] == []
 
 
+@pytest.mark.slow
 def test_mutants_that_end_by_a_crash_are_no_good_news(tmp_path, capsys, monkeypatch):
     """A lie that makes the package itself fail is noticed, but not as it should be."""
 

@@ -8,18 +8,16 @@ from pathlib import Path
 import pytensor
 import pytest
 from conformance_page import differences
+from packaged import ITEMS, SUBJECT
 
 from onnx_mapper.conformance.mutants.row_mutants import mutants_of
 from onnx_mapper.conformance.mutants.unlike import rows_unlike
-from onnx_mapper.conformance.subject import find_subject
 from onnx_mapper.rows.fingerprints import tested
 from onnx_mapper.rows.model import Row
 
 PAGE = Path(__file__).parent.parent / "docs" / f"conformance-{pytensor.__version__}.md"
 UNLIKE = re.search(r"than on PyTensor (\S+), and", PAGE.read_text(encoding="utf-8"))
-SUBJECT = find_subject()
 TITLES = SUBJECT.titles()
-TESTED = SUBJECT.items()
 LIED_ABOUT = rows_unlike(SUBJECT.rows, UNLIKE[1]) if UNLIKE else {row.title for row in SUBJECT.rows}
 
 
@@ -43,7 +41,7 @@ def test_every_row_is_on_the_page_with_all_its_mutants(told: dict[str, list[str]
     stale = [
         row.title
         for row in SUBJECT.rows
-        if TESTED[row.title]
+        if ITEMS[row.title]
         and row.refuse is None
         and told.get(TITLES[row.title], [""] * 7)[-3] != mutants_to_tell_of(row)
     ]

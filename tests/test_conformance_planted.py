@@ -156,6 +156,7 @@ def scalar_row(module, inputs, cases, name, body):
 
 
 @pytest.mark.parametrize("lie", SCALAR_LIES)
+@pytest.mark.slow
 def test_wrong_scalar_row_is_caught(lie, tmp_path):
     assert FAILED in statuses(write(tmp_path, scalar_row(*SCALAR_LIES[lie])))
 

@@ -131,6 +131,7 @@ def test_a_recurrence_keeps_all_results(steps: int) -> None:
 
 
 @pytest.mark.parametrize("wanted", [-1, slice(-2, None), slice(None, 2), 1])
+@pytest.mark.slow
 def test_compiled_functions_keep_a_part_of_the_results(wanted: Any) -> None:
     """PyTensor cuts the buffer to what is read, and goes round in it."""
     for steps in (6, 2):
@@ -153,6 +154,7 @@ def test_several_taps_of_results_and_sequences() -> None:
 
 
 @pytest.mark.parametrize("most", [-1.0, 4.0, 1000.0])
+@pytest.mark.slow
 def test_steps_end_on_a_condition(most: float) -> None:
     limit = pt.dscalar("limit")
     y = scan(lambda a, m: (a * 1.5, until(a > m)), outputs_info=[pt.constant(np.float64(1))],
@@ -207,6 +209,7 @@ def test_second_derivatives_of_a_recurrence() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.slow
 def test_a_gated_recurrent_unit(dtype: str) -> None:
     """As people write one: shared weights, a batch axis, states and the last state."""
     features, units = 3, 5
@@ -235,6 +238,7 @@ def test_a_gated_recurrent_unit(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("opset", [18, 21, 28])
+@pytest.mark.slow
 def test_loops_at_other_opsets(opset: int) -> None:
     check([X, START], [simple_scan()], (numbers(4, 3), numbers(3)), opset=opset)
 

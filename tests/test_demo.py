@@ -87,6 +87,7 @@ def test_digits_leave_pytensor_unchanged(example, tmp_path):
 
 
 @pytest.mark.parametrize("example", NETWORKS)
+@pytest.mark.slow
 def test_digits_say_what_they_need(example, tmp_path):
     """Someone on another PyTensor must learn what to install, not read a traceback."""
     if has(NETWORKS[example][0]):

@@ -44,6 +44,7 @@ def test_gradients_of_all_arguments(function: Any, rows: Sequence[Any], dtype: s
 
 
 @pytest.mark.parametrize(("function", "rows"), FUNCTIONS)
+@pytest.mark.slow
 def test_float32_has_all_digits_of_float32(function: Any, rows: Sequence[Any]) -> None:
     inputs = [pt.fvector() for _ in rows]
     exact = getattr(special, function(*inputs).owner.op.scalar_op.name)
@@ -99,6 +100,7 @@ def test_probabilities_are_never_beyond_0_and_1() -> None:
         assert found.max() <= 1
 
 
+@pytest.mark.slow
 def test_what_does_not_converge_is_no_number() -> None:
     p, q, x = pt.dvectors("p", "q", "x")
     model = export_graph([p, q, x], [pt.betainc(p, q, x)])

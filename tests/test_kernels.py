@@ -230,6 +230,7 @@ def test_merging_keeps_exactly_the_combinations(tool):
 
 
 @pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.slow
 def test_the_table_agrees_with_sessions(opset, tmp_path):
     compared = {True: 0, False: 0}
     for operator in SAMPLE:

@@ -79,6 +79,7 @@ class Process:
 
 
 @SIZES
+@pytest.mark.slow
 def test_gaussian_process_mean_and_variance(size: int | None) -> None:
     process = Process(size)
     new = tensor("new", None, 2)
@@ -92,6 +93,7 @@ def test_gaussian_process_mean_and_variance(size: int | None) -> None:
 
 
 @SIZES
+@pytest.mark.slow
 def test_gaussian_process_likelihood_and_its_gradient(size: int | None) -> None:
     process = Process(size)
     likelihood = process.log_likelihood()
@@ -100,6 +102,7 @@ def test_gaussian_process_likelihood_and_its_gradient(size: int | None) -> None:
 
 
 @SIZES
+@pytest.mark.slow
 def test_normal_density_by_solve_and_determinant(size: int | None) -> None:
     x, sigma = tensor("x", size), tensor("sigma", size, size)
     _, log_det = pt.linalg.slogdet(sigma)
@@ -109,6 +112,7 @@ def test_normal_density_by_solve_and_determinant(size: int | None) -> None:
 
 
 @SIZES
+@pytest.mark.slow
 def test_solve_and_the_gradient_that_reuses_its_factors(size: int | None) -> None:
     a, b = tensor("a", size, size), tensor("b", size)
     x = pt.linalg.solve(a, b, b_ndim=1)
@@ -118,6 +122,7 @@ def test_solve_and_the_gradient_that_reuses_its_factors(size: int | None) -> Non
 
 
 @SIZES
+@pytest.mark.slow
 def test_symmetric_solves_with_one_matrix(size: int | None) -> None:
     a, b, c = tensor("a", size, size), tensor("b", size, 2), tensor("c", size)
     first = pt.linalg.solve(a, b, assume_a="pos")
@@ -188,6 +193,7 @@ def test_blas_calls_drop_what_a_factor_of_zero_multiplies() -> None:
 
 
 @pytest.mark.parametrize("size", [3, 12, None])
+@pytest.mark.slow
 def test_exponentials_of_matrices_and_their_gradient(size: int | None) -> None:
     x = tensor("x", size, size)
     array = numbers(size or 5, size or 5)
@@ -260,6 +266,7 @@ def test_qr_has_the_signs_of_lapack(rows: int, columns: int, mode: str) -> None:
     check([x], list(pivoted), [array * np.arange(1, columns + 1) ** 2])
 
 
+@pytest.mark.slow
 def test_least_squares() -> None:
     x, y = pt.dmatrix("x"), pt.dmatrix("y")
     lstsq = pt.linalg.lstsq if hasattr(pt.linalg, "lstsq") else pt.nlinalg.lstsq

@@ -83,6 +83,7 @@ ARRAY = np.array([0.5, -1.25, 2.0])
 
 
 @pytest.mark.parametrize("n", [1, 3, 8, 9, 30])
+@pytest.mark.slow
 def test_steps_that_are_known_at_export(n: int, rows: Path) -> None:
     x = pt.dvector("x")
     function = pytensor.function([x], Powers(n)(x), mode=RAW)
@@ -155,6 +156,7 @@ def written(folder: Path, loop: str) -> Path:
 
 
 @pytest.mark.parametrize("which", WRONG)
+@pytest.mark.slow
 def test_wrong_loops_are_told(which: str, tmp_path: Path) -> None:
     body, says = WRONG[which]
     path = written(tmp_path, body)

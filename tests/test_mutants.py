@@ -129,6 +129,7 @@ def unique(tables):
 SQR_SURVIVORS = "[{mutant: 'promote: dropped', because: x has the dtype already.}]"
 
 
+@pytest.mark.slow
 def test_survivors_are_shown_as_a_diff(tmp_path):
     found = verdicts(tmp_path, ROWS % "[]")["rows.yaml::Sqr"]
     assert {verdict.label: verdict.status for verdict in found.verdicts} == {
@@ -151,6 +152,7 @@ def test_survivors_are_shown_as_a_diff(tmp_path):
         (SQR_SURVIVORS.replace("because", "pytensor: '99', because"), {KILLED, SURVIVED}),
     ],
 )
+@pytest.mark.slow
 def test_what_a_row_says_of_its_mutants_is_checked(entries, statuses, tmp_path):
     found = verdicts(tmp_path, ROWS % entries)["rows.yaml::Sqr"]
     assert {verdict.status for verdict in found.verdicts} - statuses == set()
@@ -192,6 +194,7 @@ def test_a_part_of_the_lies_is_told(tmp_path):
     assert told[0] != told[1]
 
 
+@pytest.mark.slow
 def test_definitions_are_lied_about_where_rows_use_them(tmp_path):
     found = verdicts(tmp_path, ROWS % "[]")
     assert "rows.yaml::doubled(x)" not in found  # no case adds a single number

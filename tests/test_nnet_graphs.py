@@ -64,6 +64,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.slow
 def test_activations(name: str, dtype: str) -> None:
     x = pt.matrix("x", dtype=dtype)
     y = ACTIVATIONS[name](x)
@@ -73,6 +74,7 @@ def test_activations(name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("opset", [18, 21, 28])
+@pytest.mark.slow
 def test_layer_normalisation(dtype: str, opset: int) -> None:
     x = pt.tensor("x", dtype=dtype, shape=(None, 5, 8))
     gain, bias = pt.vector("gain", dtype=dtype), pt.vector("bias", dtype=dtype)
@@ -105,6 +107,7 @@ def test_batch_normalisation(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("static", [True, False])
+@pytest.mark.slow
 def test_pooling(dtype: str, static: bool) -> None:
     x = pt.tensor("x", dtype=dtype, shape=(2, 3, 6, 8) if static else (None,) * 4)
     n, c, h, w = x.shape
@@ -134,6 +137,7 @@ def test_pooling(dtype: str, static: bool) -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.slow
 def test_losses_and_their_gradients(dtype: str) -> None:
     x, target = pt.matrix("x", dtype=dtype), pt.lvector("target")
     w = pytensor.shared(numbers(6, 4, dtype=dtype, scale=0.5), name="w")
@@ -163,6 +167,7 @@ def test_losses_and_their_gradients(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.slow
 def test_compiled_functions(dtype: str) -> None:
     """The default mode fuses, works in place and calls BLAS; the numbers stay the same."""
     x = pt.matrix("x", dtype=dtype)

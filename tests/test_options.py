@@ -75,6 +75,7 @@ def test_an_option_that_there_is_not(function: Any) -> None:
         function(compiled, opsets=18)
 
 
+@pytest.mark.slow
 def test_a_model_tells_the_options_that_it_was_made_with() -> None:
     x = pt.matrix("x", dtype="float64")
     y = pt.gammaln(x) + pt.random.normal(size=(3,))

@@ -190,6 +190,7 @@ WRONG_BODIES = {
 
 
 @pytest.mark.parametrize("body", WRONG_BODIES)
+@pytest.mark.slow
 def test_a_wrong_body_is_told_by_its_line(body: str, swish: Any, tmp_path: Path) -> None:
     """Whatever it makes fail: with the file, the line of the statement, and what is wrong."""
     text = f"""

@@ -245,6 +245,7 @@ OWN = """
 """
 
 
+@pytest.mark.slow
 def test_a_pattern_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.yaml").write_text(OWN, encoding="utf-8")
     x, y = pt.fvectors("x", "y")
@@ -299,6 +300,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("which", WRONG)
+@pytest.mark.slow
 def test_a_wrong_pattern_is_told_with_its_line(which: str, tmp_path: Path) -> None:
     text, line, says = WRONG[which]
     path = tmp_path / "mine.yaml"
@@ -340,6 +342,7 @@ def mine(folder: Path, *patterns: tuple[str, str]) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_pattern_that_gives_something_else_has_no_effect(tmp_path: Path) -> None:
     """Another dtype or shape than before is never let into a model."""
     for body in ("Cast(x, to='float64')", "Unsqueeze(x, [0])", "ReduceSum(x, [0])"):

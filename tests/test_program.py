@@ -65,6 +65,7 @@ def test_inputs_by_position_by_name_and_in_a_dictionary() -> None:
         ((A, "many"), {}, "the input 'y': "),
     ],
 )
+@pytest.mark.slow
 def test_wrong_calls_say_what_is_wrong(arguments: Any, named: Any, says: str) -> None:
     with pytest.raises(TypeError, match=says):
         onnx_mapper.compile([X, Y], X - Y)(*arguments, **named)

@@ -42,6 +42,7 @@ def told_on_a_terminal(code: str, folder: Path) -> str:
     return told.decode()
 
 
+@pytest.mark.slow
 def test_a_long_export_shows_a_bar_on_a_terminal_and_takes_it_away(tmp_path: Path) -> None:
     told = told_on_a_terminal(EXPORT, tmp_path)
     assert "/500 Elemwise" in told
@@ -66,6 +67,8 @@ def test_workers_show_none(tmp_path: Path) -> None:
     lines = "".join(f"    {line}\n" for line in EXPORT.strip().splitlines())
     code = f"""
 import multiprocessing
+
+pytestmark = pytest.mark.one_line
 def work():
 {lines}
 process = multiprocessing.get_context("fork").Process(target=work)

@@ -327,6 +327,7 @@ def test_draws_that_pymc_does_not_make_as_its_density_says_are_refused(
         export_graph([], [draw()], random="input")
 
 
+@pytest.mark.slow
 def test_an_impossible_parameter_has_no_density() -> None:
     """As in the functions that PyMC compiles: the density is -inf, and not a number."""
     with pm.Model() as model:
@@ -361,6 +362,7 @@ def test_a_basis_of_splines_is_refused_unless_it_is_constant(
     assert_same(run_model(model, array), [np.vander(points, 3) @ array], 1e-12)
 
 
+@pytest.mark.slow
 def test_what_pymc_compiles_holds_a_function() -> None:
     with pm.Model() as model:
         pm.Normal("a", 0, 1)
@@ -380,6 +382,7 @@ def test_what_pymc_compiles_holds_a_function() -> None:
 
 @pytest.mark.parametrize("channels", [2, None], ids=["known", "open"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-4)])
+@pytest.mark.slow
 def test_adstock_with_a_kernel_for_each_channel_and_its_gradient(
     channels: int | None, dtype: str, tolerance: float
 ) -> None:

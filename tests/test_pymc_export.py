@@ -77,6 +77,7 @@ def metadata(model: ModelProto) -> dict[str, str]:
         ("inverse", {"spread": []}),
     ],
 )
+@pytest.mark.slow
 def test_what_is_computed_of_unconstrained_values(
     what: Any, outputs: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_what_is_computed_of_unconstrained_values(
     assert metadata(model)["pymc.what"] == what
 
 
+@pytest.mark.slow
 def test_the_density_is_pymcs_own_at_a_point() -> None:
     model = regression()
     point = {"slope": np.array([0.3, -1]), "spread_log__": np.array(-0.4), "offset": np.ones(3)}
@@ -174,6 +176,7 @@ def test_deterministic_predictions_are_verified_with_pytensor() -> None:
     assert sizes_of(exported)["mean"] == [3, "person"]
 
 
+@pytest.mark.slow
 def test_groups_that_were_not_seen_are_drawn_anew() -> None:
     """What is taken out of the trace is drawn from its prior, given the rest."""
     model = regression()
@@ -265,6 +268,7 @@ def test_recipes_predict_as_pymc_does(build: Any) -> None:
     assert_alike(model, exported, trace, names)
 
 
+@pytest.mark.slow
 def test_predictions_that_nodes_draw_have_pymcs_distribution() -> None:
     model, trace = regression(), trace_of(regression(), 2000)
     exported = export_model(model, what="predict", trace=trace, random="node")
@@ -343,6 +347,7 @@ def test_a_density_of_given_data_takes_them_as_inputs() -> None:
     assert len(sizes_of(exported)["x"]) == 2
 
 
+@pytest.mark.slow
 def test_the_page_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -127,6 +127,7 @@ def test_01_valid_padding_of_one_channel() -> None:
         ((2, 7, 7, 1), (3, 3, 1, 3), (2, 5, 5, 3)),
     ],
 )
+@pytest.mark.slow
 def test_02_output_shapes(image: Any, kernel: Any, expected: Any) -> None:
     model = check_conv(numbers(*image), numbers(*kernel))
     assert run_model(model, numbers(*image))[0].shape == expected
@@ -157,6 +158,7 @@ def test_05_a_convolution_turns_its_kernel_around() -> None:
         assert (found.min(), found.max()) == ends
 
 
+@pytest.mark.slow
 def test_06_valid_padding() -> None:
     model = check_conv(numbers(1, 8, 8, 1), numbers(3, 3, 1, 1))
     assert operators(model) == ["Transpose", "Conv", "Transpose"]
@@ -164,6 +166,7 @@ def test_06_valid_padding() -> None:
 
 @pytest.mark.parametrize("size", [(3, 3), (2, 4), (5, 2), (1, 3)])
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+@pytest.mark.slow
 def test_07_same_padding_of_the_layer(size: tuple[int, int], stride: tuple[int, int]) -> None:
     """An even kernel pads one more behind, as pytensor-ml says it."""
     layer = layers.Conv2D(
@@ -179,10 +182,12 @@ def test_07_same_padding_of_the_layer(size: tuple[int, int], stride: tuple[int, 
 
 
 @pytest.mark.parametrize("pads", [[(1, 1), (1, 1)], [(2, 2), (0, 0)], [(2, 2), (1, 1)]])
+@pytest.mark.slow
 def test_08_explicit_padding(pads: Any) -> None:
     check_conv(numbers(1, 5, 5, 1), numbers(3, 2, 1, 1), pads=pads)
 
 
+@pytest.mark.slow
 def test_09_asymmetric_padding() -> None:
     model = check_conv(numbers(1, 5, 5, 1), numbers(3, 3, 1, 1), pads=[(1, 2), (0, 1)])
     assert run_model(model, numbers(1, 5, 5, 1))[0].shape == (1, 6, 4, 1)
@@ -200,6 +205,7 @@ def test_11_asymmetric_strides() -> None:
 
 @pytest.mark.parametrize("dilation", [(2, 2), (3, 1)])
 @pytest.mark.parametrize("pads", [None, [(2, 1), (0, 3)]])
+@pytest.mark.slow
 def test_12_dilation(dilation: tuple[int, int], pads: Any) -> None:
     model = check_conv(numbers(1, 9, 8, 2), numbers(3, 2, 2, 3), dilation=dilation, pads=pads)
     assert conv_attributes(model)["dilations"] == list(dilation)
@@ -268,6 +274,7 @@ def test_19_flatten(shape: tuple[int | None, ...]) -> None:
     exported_like_pytensor([x], [y], [numbers(3, 6, 5, 2)])
 
 
+@pytest.mark.slow
 def test_20_ten_layers() -> None:
     """Between the layers nothing is turned: the channels stay second from the first to the last."""
     x = images(shape=(None, None, None, 3))
@@ -369,6 +376,7 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.slow
 def test_layer(name: str) -> None:
     """Each layer gives PyTensor's numbers, by ONNX's own operator where it has one."""
     make, shape, expected = LAYERS[name]

@@ -106,6 +106,7 @@ def parted() -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("name", list(parted()))
+@pytest.mark.slow
 def test_what_does_not_convert_runs_in_pytensor(name: str) -> None:
     outputs = parted()[name]
     with pytest.warns(FallbackWarning, match=r"nodes run in PyTensor.*\n  - .*complex128"):

@@ -148,6 +148,7 @@ OF_SEVERAL: dict[str, tuple[tuple[float, ...], Any]] = {
 
 
 @pytest.mark.parametrize("name", OF_SEVERAL)
+@pytest.mark.slow
 def test_draws_that_are_made_of_two_numbers(name: str) -> None:
     """Their moments and quantiles are those of SciPy's distribution."""
     values, distribution = OF_SEVERAL[name]
@@ -165,6 +166,7 @@ def test_draws_that_are_made_of_two_numbers(name: str) -> None:
     np.testing.assert_allclose(shares, wanted, atol=0.015)
 
 
+@pytest.mark.slow
 def test_vectors_that_add_up_to_one() -> None:
     alpha = np.array([0.05, 1.5, 4.0])
     model = export_graph([], [RandomStream(3).dirichlet(alpha, size=20_000)], random="input")
@@ -177,6 +179,7 @@ def test_vectors_that_add_up_to_one() -> None:
         )
 
 
+@pytest.mark.slow
 def test_numbers_of_trials_add_up() -> None:
     chances = np.array([0.2, 0.0, 0.5, 0.3])
     draw = RandomStream(3).multinomial(12, chances, size=4000)
@@ -362,6 +365,7 @@ def test_loops_within_loops_and_of_any_length() -> None:
     np.testing.assert_allclose(run_model(model, 3, z[0])[0], np.cumsum(z[0, :3]))
 
 
+@pytest.mark.slow
 def test_a_generator_that_steps_do_not_move_gives_each_the_same_numbers() -> None:
     x, state = pt.dmatrix("x"), pytensor.shared(np.random.default_rng(3))
     y, _ = stepped(lambda row: row + pt.random.normal(size=2, rng=state), sequences=[x])

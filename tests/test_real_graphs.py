@@ -75,6 +75,7 @@ class Perceptron:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.slow
 def test_a_perceptron_with_its_loss_and_gradients(dtype: str) -> None:
     net = Perceptron(dtype)
     outputs = [net.probabilities, net.loss, *net.gradients]
@@ -159,6 +160,7 @@ class Block:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.slow
 def test_a_transformer_block(dtype: str) -> None:
     block = Block(dtype)
     rtol = 1e-4 if dtype == "float32" else 1e-11
@@ -254,6 +256,7 @@ def hierarchical_regression() -> tuple[list[Any], Any, list[np.ndarray]]:
     return inputs, logp, [numbers(*shape, dtype="float64") for shape in shapes]
 
 
+@pytest.mark.slow
 def test_a_hierarchical_regression_with_its_gradient() -> None:
     inputs, logp, arrays = hierarchical_regression()
     check(inputs, [logp, *pt.grad(logp, inputs)], [np.asarray(a) for a in arrays], 1e-10, 1e-12)

@@ -9,19 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from packaged import ITEMS, SUBJECT
 
 from onnx_mapper.conformance.run.items import Item
 from onnx_mapper.conformance.run.oracle import PASSED, SKIPPED
 from onnx_mapper.conformance.runner import result_of
-from onnx_mapper.conformance.subject import find_subject
 from onnx_mapper.opsets import DEFAULT_OPSET
-
-SUBJECT = find_subject()
 
 
 def parameters() -> Iterator[Any]:
     """Yield an item of each row, of a case in the middle of them."""
-    for items in SUBJECT.items().values():
+    for items in ITEMS.values():
         usual = [item for item in items if item.setting.opset == DEFAULT_OPSET]
         for item in usual[len(usual) // 2 :][:1]:
             yield pytest.param(item, id=item.id)

@@ -61,6 +61,7 @@ def test_a_loop_inside_a_loop() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.slow
 def test_the_gradient_of_the_hypergeometric_function(dtype: str) -> None:
     parameters = [pt.vector(name, dtype=dtype) for name in "abc"]
     z = pt.vector("z", dtype=dtype)

@@ -52,6 +52,7 @@ def _known() -> Any:
 
 @pytest.mark.parametrize("kind", ["csr", "csc"])
 @pytest.mark.parametrize("held", ["constant", "shared"])
+@pytest.mark.slow
 def test_products_with_a_known_sparse_matrix(kind: str, held: str) -> None:
     matrix = MATRIX.asformat(kind)
     known = pytensor.shared(matrix, name="design") if held == "shared" else matrix

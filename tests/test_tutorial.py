@@ -14,6 +14,8 @@ from helpers import forget_modules
 from onnx_mapper.cli.main import main
 from onnx_mapper.errors import MapperError
 
+pytestmark = pytest.mark.one_line
+
 PAGE = (Path(__file__).parent.parent / "docs" / "rows.md").read_text(encoding="utf-8")
 TUTORIAL = PAGE[PAGE.index("## An Op of your own") : PAGE.index("## A row\n")]
 FILES = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", TUTORIAL, re.DOTALL)
@@ -30,6 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_command_succeeds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [name for name, _ in FILES] == ["my_ops.py", "rows/wrap.yaml"]
     assert len(COMMANDS) == 5

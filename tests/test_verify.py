@@ -85,6 +85,7 @@ FUSED: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("which", FUSED)
+@pytest.mark.slow
 def test_the_first_node_that_differs_is_named(which: str) -> None:
     """By its op, its row, and the user's name of its tensor, inside what PyTensor fused too."""
     x = pt.tensor("x", shape=(None, 3), dtype="float64")

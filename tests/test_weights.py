@@ -119,6 +119,7 @@ def test_weights_of_all_dtypes_and_without_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.slow
 def test_large_weights_become_float32_piece_by_piece(order: Any, tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     arrays = [np.asarray(random.normal(size=(2_000, 1_000)), order=order) for _ in range(10)]

@@ -16,6 +16,8 @@ EXPORT = """
 import numpy as np, onnxruntime, pytensor, pytensor.tensor as pt
 import onnx_mapper
 
+pytestmark = pytest.mark.one_line
+
 x = pt.matrix("x", dtype="float32")
 fn = pytensor.function([x], pt.exp(x).sum(axis=1))
 onnx_mapper.export(fn, "model.onnx")

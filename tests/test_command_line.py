@@ -355,7 +355,7 @@ def test_a_new_row_is_finished_line_by_line(
         text = text.replace(left, said)
     Path("wrap.yaml").write_text(text)
     assert main(["lint", "wrap.yaml", "--import", "wrapping_ops"]) == 0
-    assert "1 files, 1 rows, 0 problems" in capsys.readouterr().out
+    assert "1 file, 1 row, 0 problems" in capsys.readouterr().out
     assert main(["test", "wrap.yaml", "--import", "wrapping_ops", "-j", "0"]) == 0
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytensor
+from first_steps import first_steps_page
 from transcripts import command_line_page
 
 from onnx_mapper.checking.drift import Drift, find_drift
@@ -43,6 +44,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield DOCS / f"drift-{pytensor.__version__}.md", drift_page(find_drift())
     if pytensor.__version__ == newest():
         yield DOCS / "command_line.md", GENERATED + command_line_page()
+        yield DOCS / "first_steps.md", GENERATED + first_steps_page()
 
 
 def newest() -> str:

@@ -86,13 +86,15 @@ def _sections() -> Iterator[str]:
     for title, commands in SECTIONS.items():
         yield f"## {title}\n\n```console"
         for command in commands:
-            yield f"$ onnx-mapper {command}"
-            printed, status = _run(command)
-            if printed:
-                yield printed
-            if status:
-                yield f"$ echo $?\n{status}"
+            yield printed_by(command)
         yield "```\n"
+
+
+def printed_by(command: str) -> str:
+    """Return a command as it is typed, what it prints, and its exit status where that is not 0."""
+    printed, status = _run(command)
+    lines = [f"$ onnx-mapper {command}", *([printed] if printed else [])]
+    return "\n".join([*lines, *([f"$ echo $?\n{status}"] if status else [])])
 
 
 def _run(command: str) -> tuple[str, int]:

@@ -177,7 +177,8 @@ def _lint(arguments: argparse.Namespace) -> int:
         print(f"note: {note}")
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{len(files)} files, {count} rows, {len(problems)} problems")
+    counted = {"file": len(files), "row": count, "problem": len(problems)}
+    print(", ".join(f"{n} {what if n == 1 else f'{what}s'}" for what, n in counted.items()))
     return 1 if problems else 0
 
 

@@ -79,11 +79,11 @@ def first_steps_page() -> str:
 
 def _page() -> Iterator[str]:
     yield "# First steps\n"
-    yield (
-        "`make demo` exports a trained network and compares it, in one command; the [first page](index.md) has the\n"
-        "call for a function of one's own. Here is what comes next: an Op that nobody has heard of, a row for it, its\n"
-        "tests, and the model elsewhere. All of it was run as it stands.\n"
-    )
+    yield """\
+`make demo` exports a trained network and compares it, in one command; the [first page](index.md)
+has the call for a function of one's own. Here is what comes next: an Op that nobody has heard of, a
+row for it, its tests, and the model elsewhere. All of it was run as it stands.
+"""
     yield "## An Op that has no row\n"
     yield _written("wrapping.py", WRAPPING, "python")
     yield _run("check wrapping.py:f")
@@ -92,19 +92,20 @@ def _page() -> Iterator[str]:
     yield f"```yaml\n{Path('wrap.yaml').read_text(encoding='utf-8')}```\n"
     yield _run("lint wrap.yaml")
     yield "## A row for it\n"
-    yield (
-        "In ONNX, `Mod` of floats has the sign of the dividend. `onnx-mapper rows Mod` shows how PyTensor's own is\n"
-        "written, and the definition that a row may borrow from it, `shifted_remainder`. The formula reads\n"
-        "`period`, so that it needs no verb; the cases say what to test.\n"
-    )
+    yield """\
+In ONNX, `Mod` of floats has the sign of the dividend. `onnx-mapper rows Mod` shows how PyTensor's
+own is written, and the definition that a row may borrow from it, `shifted_remainder`. The formula
+reads `period`, so that it needs no verb; the cases say what to test.
+"""
     yield _written("wrap.yaml", ROW, "yaml")
     yield _run("lint wrap.yaml --import wrapping")
     yield "## Its tests, and lies about it\n"
     yield _run("test wrap.yaml --import wrapping --mutants")
-    yield (
-        "24 graphs give PyTensor's numbers. Of eleven lies about the row ten are noticed, and one makes no difference:\n"
-        "half a period more or half a period less is the same after wrapping. That is true, so the row says so:\n"
-    )
+    yield """\
+24 graphs give PyTensor's numbers. Of eleven lies about the row ten are noticed, and one makes no
+difference: half a period more or half a period less is the same after wrapping. That is true, so
+the row says so:
+"""
     yield _written("wrap.yaml", ROW + EQUIVALENT, "yaml", shown=EQUIVALENT)
     yield _run("test wrap.yaml --import wrapping --mutants")
     yield "## The model\n"
@@ -112,16 +113,18 @@ def _page() -> Iterator[str]:
     yield _run("explain wrap.onnx")
     yield "## In the browser\n"
     yield _run("bundle wrapping.py:f site --mappings wrap.yaml --dims angle=batch")
-    yield (
-        "The page that is served there runs the model and says whether the numbers are PyTensor's. Without a browser, in\n"
-        "`site`, `npm install onnxruntime-web && node check.mjs` does so, and prints:\n\n"
-        "```\n"
-        "output_0, inputs 1: 5 numbers as PyTensor's\n"
-        "output_0, inputs 2: 12 numbers as PyTensor's\n"
-        "output_0, inputs 3: 3 numbers as PyTensor's\n"
-        "```\n\n"
-        "More on rows is in [rows](rows.md), on other places in [running a model elsewhere](deploy.md)."
-    )
+    yield """\
+The page that is served there runs the model and says whether the numbers are PyTensor's. Without a
+browser, in `site`, `npm install onnxruntime-web && node check.mjs` does so, and prints:
+
+```
+output_0, inputs 1: 5 numbers as PyTensor's
+output_0, inputs 2: 12 numbers as PyTensor's
+output_0, inputs 3: 3 numbers as PyTensor's
+```
+
+More on rows is in [rows](rows.md), on other places in [running a model elsewhere](deploy.md).
+"""
 
 
 def _written(name: str, text: str, language: str, shown: str = "") -> str:

@@ -13,13 +13,16 @@ import numpy as np
 import onnxruntime
 import pytensor
 import pytest
+import random_graphs
 from hypothesis import HealthCheck, given, seed, settings
+from pytensor.graph.basic import Apply
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.op import Op
 from pytensor.graph.traversal import ancestors
 from pytensor.printing import debugprint
 from random_graphs import RECIPES, Recipe, Step, build
 
-from onnx_mapper import PrecisionWarning, export, export_graph
+from onnx_mapper import FallbackWarning, PrecisionWarning, export, export_graph
 from onnx_mapper.conformance.cases.model import Tolerance
 from onnx_mapper.conformance.run.compare import compare
 
@@ -159,3 +162,56 @@ def test_many_random_graphs(shard):
 
     many()
     assert_most_were_compared(compared)
+
+
+class Opaque(Op):
+    """Gives what it gets; no row maps it."""
+
+    __props__ = ()
+
+    def make_node(self, x):
+        return Apply(self, [x], [x.type()])
+
+    def perform(self, node, inputs, output_storage):
+        output_storage[0][0] = np.array(inputs[0])
+
+
+@pytest.mark.slow
+def test_random_graphs_of_which_parts_run_in_pytensor(monkeypatch):
+    """Ops without a row stand anywhere in them; the mode `ONNX` runs the others in models."""
+    made, opaque, random = random_graphs._made, Opaque(), np.random.default_rng(SEED)
+    compared, parted = [], []
+
+    def sometimes_opaque(step, tensors):
+        tensor = made(step, tensors)
+        if tensor is None or random.random() > 0.3:
+            return tensor
+        return replace(tensor, variable=opaque(tensor.variable))
+
+    def agrees(recipe):
+        found = computed(recipe)
+        if found is None:
+            return False
+        inputs, outputs, runs = found
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            function = pytensor.function(inputs, outputs, mode="ONNX", on_unused_input="ignore")
+        parted.append(any(issubclass(w.category, FallbackWarning) for w in caught))
+        for arrays, expected in runs:
+            results = function(*arrays)
+            if first_problem(results, expected, TOLERANCES["float32"], False):
+                expected = expected_of(inputs, outputs, arrays, mode=None)  # see `check`
+                assert not first_problem(results, expected, TOLERANCES["float32"], False)
+        return True
+
+    monkeypatch.setattr(random_graphs, "_made", sometimes_opaque)
+
+    @seed(SEED)
+    @settled(60)
+    @given(RECIPES)
+    def some(recipe):
+        compared.append(agrees(recipe))
+
+    some()
+    assert_most_were_compared(compared)
+    assert sum(parted) > len(parted) / 3

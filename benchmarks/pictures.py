@@ -43,7 +43,7 @@ def draw(path: Path, names: Sequence[str], bars: Bars, title: str, log: bool = F
     axes.set_xscale("log" if log else "linear")
     axes.set_title(title, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -168,6 +171,13 @@ def test_loops_and_branches_read_halved_weights(dtype: Any) -> None:
         np.testing.assert_allclose(found[1], product, rtol=2e-3, atol=1e-3)
 
 
+def test_no_constant_is_left_that_nothing_reads() -> None:
+    model = export_graph([X], [pt.concatenate([X, [[0.5] * 10]])], dtype="float16")
+    (held,) = model.graph.initializer
+    assert held.data_type == TensorProto.FLOAT16
+    assert held.name in model.graph.node[0].input
+
+
 @HALVES
 def test_weights_in_a_file_of_their_own(dtype: Any, tmp_path: Path) -> None:
     y, _ = network()
@@ -226,3 +236,31 @@ def test_any_number_of_rows(sizes: Sequence[int]) -> None:
     (found,) = session.run(None, {"x": x})
     expected = (x.astype("float64") @ rounded(w.get_value(), "float16")).max(axis=1)
     np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
+SAME_BYTES = """
+import hashlib, numpy as np, pytensor, pytensor.tensor as pt
+from onnx_mapper import export_graph
+x = pt.dmatrix("x")
+many = [pytensor.shared(np.full((6, 6), i / 40), name=f"w{i}") for i in range(6)]
+step = lambda before, *weights: pt.tanh(sum(before @ w for w in weights))
+last = pytensor.scan(step, outputs_info=[x], non_sequences=many, n_steps=12, return_updates=False)[-1]
+model = export_graph([x], [last, pt.concatenate([x, [[0.5] * 6]])], dtype="float16")
+print(hashlib.sha256(model.SerializeToString()).hexdigest(), [t.name for t in model.graph.initializer])
+"""
+
+
+@pytest.mark.slow
+def test_same_bytes_under_another_hash_seed() -> None:
+    printed = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", SAME_BYTES],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert printed[0] == printed[1]
+    assert "_float16'" in printed[0]

@@ -22,7 +22,7 @@ from onnx_mapper.language.arrays import Array, Converted, Numbers, pieces_of, re
 from onnx_mapper.model.kernels import KernelTable
 from onnx_mapper.model.operator_facts import facts_of
 from onnx_mapper.model.operators import formal, schema_of
-from onnx_mapper.model.prune import captured, rename, subgraphs
+from onnx_mapper.model.prune import read_by, rename, subgraphs
 
 WHOLE = "float32"
 LARGEST_KEPT = 16
@@ -138,7 +138,9 @@ class _Halving:
             self._give(port.name)
         del self._model.graph.node[:]
         self._model.graph.node.extend(self._nodes)
-        return Halved(self._arrays, tuple(sorted(self._wide)), tuple(too_wide))
+        read = {name for node in self._nodes for name in read_by(node)}
+        arrays = {n: numbers for n, numbers in self._arrays.items() if n in read | self._ports}
+        return Halved(arrays, tuple(sorted(self._wide)), tuple(too_wide))
 
     def _is_halved_port(self, name: str) -> bool:
         is_whole = self._dtypes.get(name) == WHOLE
@@ -160,8 +162,7 @@ class _Halving:
         copy = NodeProto()
         copy.CopyFrom(node)
         if any(True for _ in subgraphs(copy)):
-            inner = {name for graph in subgraphs(copy) for name in captured(graph)}
-            wanted = [name for name in (*copy.input, *inner) if name in self._halves]
+            wanted = [name for name in read_by(copy) if name in self._halves]
             rename(copy, {name: self._whole(name, node) for name in dict.fromkeys(wanted)})
             self._wide.add(copy.op_type)
             self._nodes.append(copy)

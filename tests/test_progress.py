@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.one_line
+
 EXPORT = """
 import pytensor.tensor as pt
 from pytensor.graph.fg import FunctionGraph
@@ -67,8 +69,6 @@ def test_workers_show_none(tmp_path: Path) -> None:
     lines = "".join(f"    {line}\n" for line in EXPORT.strip().splitlines())
     code = f"""
 import multiprocessing
-
-pytestmark = pytest.mark.one_line
 def work():
 {lines}
 process = multiprocessing.get_context("fork").Process(target=work)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.one_line
+
 ROOT = Path(__file__).parent.parent
 
 EXPORT = """
 import numpy as np, onnxruntime, pytensor, pytensor.tensor as pt
 import onnx_mapper
-
-pytestmark = pytest.mark.one_line
 
 x = pt.matrix("x", dtype="float32")
 fn = pytensor.function([x], pt.exp(x).sum(axis=1))

@@ -8,6 +8,7 @@ from onnx_mapper.rows.table import load_table
 from onnx_mapper.version import VERSION
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+from generate_docs import rows_by_file
 from row_pictures import row_pictures
 
 project = "onnx-mapper"
@@ -24,9 +25,7 @@ autodoc_typehints = "none"
 suppress_warnings = ["myst.xref_missing"]
 
 PICTURES = {picture.row.title: picture for picture in row_pictures()}
-ROWS: dict[str, list[str]] = {}
-for _row in (*load_table().rows, *load_table().patterns):
-    ROWS.setdefault(f"ops/{Path(_row.place.file).stem}", []).append(_row.title)
+ROWS = {f"ops/{Path(file).stem}": rows for file, rows in rows_by_file(load_table()).items()}
 
 
 def show_pictures(_app, docname, source):
@@ -35,10 +34,15 @@ def show_pictures(_app, docname, source):
         return
     head, *sections = source[0].split("\n## ")
     shown = [
-        section.rstrip() + _picture(title)
-        for title, section in zip(ROWS[docname], sections, strict=True)
+        section.rstrip() + _picture(row.title)
+        for row, section in zip(ROWS[docname], sections, strict=True)
     ]
     source[0] = "\n## ".join([head, *shown])
+
+
+def outdated_pages(_app, env, _added, _changed, _removed):
+    """Read the pages of rows anew each time: pictures change with the rows, and not with the pages."""
+    return sorted(ROWS.keys() & env.all_docs.keys())
 
 
 def _picture(title):
@@ -67,5 +71,6 @@ def write_pictures(app, _exception):
 
 def setup(app):
     """Let Sphinx call these."""
+    app.connect("env-get-outdated", outdated_pages)
     app.connect("source-read", show_pictures)
     app.connect("build-finished", write_pictures)

@@ -15,13 +15,14 @@ import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers import RAW, run_model
+from helpers import RAW, operators, run_model
 from onnx import ModelProto, TensorProto, helper
 from pytensor.ifelse import ifelse
 
 import onnx_mapper
 from onnx_mapper import InvalidRequest, Mismatch, Refused, explain, export, export_graph, verify
 from onnx_mapper.cli.main import main
+from onnx_mapper.model.metadata import told_by
 
 RNG = np.random.default_rng(8)
 BFLOAT16 = helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16)
@@ -47,10 +48,6 @@ def rounded(array: Any, dtype: str) -> Any:
     return np.asarray(array).astype(ROUNDED[dtype]).astype("float64")
 
 
-def operators(model: ModelProto) -> list[str]:
-    return [node.op_type for node in model.graph.node]
-
-
 def dtypes(model: ModelProto) -> dict[str, int]:
     """Return the dtypes of inputs, outputs and initializers."""
     ports = [*model.graph.input, *model.graph.output]
@@ -60,10 +57,6 @@ def dtypes(model: ModelProto) -> dict[str, int]:
 
 def held_bytes(model: ModelProto) -> int:
     return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-
-
-def metadata(model: ModelProto) -> dict[str, str]:
-    return {entry.key: entry.value for entry in model.metadata_props}
 
 
 @HALVES
@@ -91,9 +84,9 @@ def test_what_is_held_is_rounded_and_nothing_else(dtype: Any, opset: int) -> Non
 def test_the_model_tells_what_stayed_wider() -> None:
     y, _ = network()
     model = export_graph([X], [y], dtype="float16")
-    assert metadata(model)["onnx_mapper.wider"] == "Gemm, MatMul, Mul, Relu, Tanh"
-    assert "onnx_mapper.wider_weights" not in metadata(model)
-    assert "onnx_mapper.wider" not in metadata(export_graph([X], [y], dtype="float32"))
+    assert told_by(model)["onnx_mapper.wider"] == "Gemm, MatMul, Mul, Relu, Tanh"
+    assert "onnx_mapper.wider_weights" not in told_by(model)
+    assert "onnx_mapper.wider" not in told_by(export_graph([X], [y], dtype="float32"))
 
 
 def test_nodes_with_kernels_compute_in_float16_without_casts() -> None:
@@ -102,7 +95,7 @@ def test_nodes_with_kernels_compute_in_float16_without_casts() -> None:
     model = export_graph([X, index], [y.copy(name="y")], dtype="float16")
     casts = [n for n in model.graph.node if n.op_type == "Cast" and "float32" in n.name]
     assert not casts
-    assert "onnx_mapper.wider" not in metadata(model)
+    assert "onnx_mapper.wider" not in told_by(model)
     x = RNG.normal(size=(3, 10)).astype("float16")
     (found,) = run_model(model, x, np.array([3, 49, 0]))
     held = table.get_value().astype("float16")[[3, 49, 0]]
@@ -129,7 +122,7 @@ def test_weights_that_float16_cannot_hold_stay_float32() -> None:
     assert [found[name] for name in ("large", "mixed", "tiny")] == [
         *(TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.FLOAT)
     ]
-    assert metadata(model)["onnx_mapper.wider_weights"] == "large, tiny"
+    assert told_by(model)["onnx_mapper.wider_weights"] == "large, tiny"
     other = dtypes(export_graph([X], [y.copy(name="y")], dtype="bfloat16"))
     assert {other[name] for name in ("large", "mixed", "tiny")} == {TensorProto.BFLOAT16}
 

@@ -14,14 +14,13 @@ import onnxruntime
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from helpers import RAW
+from helpers import RAW, operators
 from scipy.special import erf
 
 import onnx_mapper
 from onnx_mapper import InvalidRequest, Refused, check, export, export_graph
 from onnx_mapper.cli.main import main
-from onnx_mapper.model.metadata import options_of_model
-from onnx_mapper.model.prune import nodes_of
+from onnx_mapper.model.metadata import options_of_model, told_by
 from onnx_mapper.options import OptionArguments, Options, told_of_options
 
 NAMES = [f.name for f in fields(Options)]
@@ -146,22 +145,17 @@ def test_the_browser_loads_no_newest_opset() -> None:
         export_graph([x], [x + 1], runtime="web", opset=28)
 
 
-def operators_in(model: Any) -> set[str]:
-    return {node.op_type for node in nodes_of(model.graph)}
-
-
 def test_a_model_without_some_operators() -> None:
     x, index = pt.dmatrix("x"), pt.lvector("index")
     gelu = x * (1 + pt.erf(x / np.sqrt(2))) / 2
-    assert "Gelu" in operators_in(export_graph([x], [gelu], dtype="float32"))
+    assert "Gelu" in operators(export_graph([x], [gelu], dtype="float32"))
     model = export_graph([x], [gelu], dtype="float32", without=["Gelu"])
-    assert "Gelu" not in operators_in(model)
+    assert "Gelu" not in operators(model)
     array = np.linspace(-3, 3, 12, dtype="float32").reshape(3, 4)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     expected = array * (1 + erf(array / np.sqrt(2))) / 2
     np.testing.assert_allclose(session.run(None, {"x": array})[0], expected, rtol=1e-5, atol=1e-7)
-    told = {entry.key: entry.value for entry in model.metadata_props}
-    assert told["onnx_mapper.without"] == "Gelu"
+    assert told_by(model)["onnx_mapper.without"] == "Gelu"
     assert options_of_model(model, {"x"}, ()).without == ("Gelu",)
     with pytest.raises(Refused, match=r"takes the operator Gather, which .* without \(.*yaml:\d+ "):
         export_graph([x, index], [x[index]], without=["Gather", "GatherND"])

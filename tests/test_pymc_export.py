@@ -17,6 +17,7 @@ from onnx import ModelProto
 
 from onnx_mapper import InvalidRequest, Refused
 from onnx_mapper.conformance.run.distributions import difference
+from onnx_mapper.model.metadata import told_by
 
 pm = pytest.importorskip("pymc", reason="no PyMC goes with this PyTensor")
 xarray = pytest.importorskip("xarray")
@@ -63,10 +64,6 @@ def sizes_of(model: ModelProto) -> dict[str, list[Any]]:
     }
 
 
-def metadata(model: ModelProto) -> dict[str, str]:
-    return {entry.key: entry.value for entry in model.metadata_props}
-
-
 @pytest.mark.parametrize(
     ("what", "outputs"),
     [
@@ -85,7 +82,7 @@ def test_what_is_computed_of_unconstrained_values(
     model = export_model(regression(), path, what=what, verify=True)
     assert path.exists()
     assert sizes_of(model) == {"slope": [2], "spread_log__": [], "offset": [3], **outputs}
-    assert metadata(model)["pymc.what"] == what
+    assert told_by(model)["pymc.what"] == what
 
 
 @pytest.mark.slow
@@ -122,7 +119,7 @@ def test_predictions_follow_their_noise_for_data_of_any_length() -> None:
         "y_noise": [4, "person"],
         "y": [4, "person"],
     }
-    assert json.loads(metadata(exported)["pymc.dims.y"]) == ["draw", "person"]
+    assert json.loads(told_by(exported)["pymc.dims.y"]) == ["draw", "person"]
     held = {"slope", "offset"} - {weight.name for weight in exported.graph.initializer}
     assert not held
     x, group = RNG.normal(size=(3, 2)), np.array([2, 0, 0], "int32")

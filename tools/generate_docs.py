@@ -35,16 +35,21 @@ def pages() -> Iterator[tuple[Path, str]]:
     """Yield every generated page of the running PyTensor line."""
     table = load_table()
     yield DOCS / "vocabulary.md", vocabulary_page()
-    files: dict[str, list[Row]] = {}
-    for row in (*table.rows, *table.patterns):
-        files.setdefault(row.place.file, []).append(row)
-    for file, rows in sorted(files.items()):
+    for file, rows in sorted(rows_by_file(table).items()):
         yield DOCS / "ops" / f"{Path(file).stem}.md", GENERATED + page_of(file, rows)
     yield DOCS / f"coverage-{pytensor.__version__}.md", coverage_page(table)
     yield DOCS / f"drift-{pytensor.__version__}.md", drift_page(find_drift())
     if pytensor.__version__ == newest():
         yield DOCS / "command_line.md", GENERATED + command_line_page()
         yield DOCS / "first_steps.md", GENERATED + first_steps_page()
+
+
+def rows_by_file(table: Table) -> dict[str, list[Row]]:
+    """Return the rows of each mapping file, patterns among them, in the order of its page."""
+    files: dict[str, list[Row]] = {}
+    for row in (*table.rows, *table.patterns):
+        files.setdefault(row.place.file, []).append(row)
+    return files
 
 
 def newest() -> str:

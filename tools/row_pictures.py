@@ -1,14 +1,7 @@
-"""Pictures of what each row makes: the model of its first case, as the site shows it.
-
-    python tools/row_pictures.py FOLDER
-
-writes `<file>-<row>.svg` for each row that the running PyTensor has the class of.
-"""
+"""Pictures of what each row makes: the model of its first case, as the site shows it (docs/conf.py)."""
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -84,20 +77,3 @@ def _telling(items: Sequence[Item]) -> Item | None:
         return dtypes <= {"float32"}, item.setting.shapes == DYNAMIC
 
     return max(same, key=rank, default=None)
-
-
-def main(folder: str) -> int:
-    """Write the pictures into a folder."""
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    pictures = list(row_pictures())
-    for picture in pictures:
-        if picture.svg:
-            (target / picture.name).write_text(picture.svg, encoding="utf-8")
-    print(f"{target}: {sum(bool(p.svg) for p in pictures)} pictures, {len(pictures)} rows")
-    return 0
-
-
-if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    sys.exit(main(*sys.argv[1:]))

@@ -112,7 +112,7 @@ def _export(arguments: argparse.Namespace) -> int:
             verify=arguments.verify,
         )
     size = Path(arguments.model).stat().st_size
-    beside = files_beside(model)
+    beside, wider = files_beside(model), wider_operators(model)
     if arguments.json:
         show_json(
             {
@@ -122,7 +122,7 @@ def _export(arguments: argparse.Namespace) -> int:
                 "nodes": len(model.graph.node),
                 "inputs": [port.name for port in model.graph.input],
                 "outputs": [port.name for port in model.graph.output],
-                "wider": wider_operators(model),
+                "wider": wider,
                 "warnings": notes,
             }
         )
@@ -131,8 +131,8 @@ def _export(arguments: argparse.Namespace) -> int:
     print(f"{arguments.model}: {size:,} bytes, {len(model.graph.node)} nodes")
     for name, held in beside.items():
         print(f"{name}, beside it: {held:,} bytes of weights")
-    if wider_operators(model):
-        listed = ", ".join(wider_operators(model))
+    if wider:
+        listed = ", ".join(wider)
         print(f"computed in float32, where {dtype_of(model)} is held: {listed}")
     return 0
 

@@ -12,11 +12,17 @@ from onnx import ModelProto, TypeProto, ValueInfoProto, helper
 
 from onnx_mapper.errors import InvalidRequest, MapperError
 from onnx_mapper.language.arrays import Numbers
-from onnx_mapper.model.builder import CAST, GraphBuilder
+from onnx_mapper.model.builder import GraphBuilder
 from onnx_mapper.model.content import content_digest
 from onnx_mapper.model.half_floats import Half, halve
 from onnx_mapper.model.metadata import CONTENT_KEY, WIDER_KEY, WIDER_WEIGHTS_KEY
-from onnx_mapper.model.weights import LARGEST_INLINE_BYTES, Weights, put_in, refer_to
+from onnx_mapper.model.weights import (
+    LARGEST_INLINE_BYTES,
+    Weights,
+    put_in,
+    refer_to,
+    with_inputs_for,
+)
 from onnx_mapper.options import Dimension
 from onnx_mapper.version import VERSION
 
@@ -110,7 +116,7 @@ def finish(
     model.graph.output.extend(port.value_info() for port in outputs)
     told = dict(metadata)
     if half is not None:
-        halved = halve(model, arrays, half, builder.kernels, builder.fresh_name, CAST)
+        halved = halve(model, arrays, half, builder)
         arrays = dict(halved.arrays)
         told[WIDER_KEY] = ", ".join(halved.wide_operators)
         told[WIDER_WEIGHTS_KEY] = ", ".join(halved.wide_weights)
@@ -122,7 +128,7 @@ def finish(
     for key in sorted(filter(told.get, told)):
         model.metadata_props.add(key=key, value=told[key])
     try:
-        onnx.checker.check_model(_with_inputs_for(model, large), full_check=True)
+        onnx.checker.check_model(with_inputs_for(model, large), full_check=True)
     except Exception as error:
         raise MapperError(
             f"ONNX's checker does not accept the exported model: {error}\n"
@@ -147,22 +153,9 @@ def _belongs_outside(model: ModelProto, weights: Mapping[str, Numbers], external
     return bool(weights) and (external_data == "always" or size > LARGEST_MODEL_BYTES)
 
 
-def _with_inputs_for(model: ModelProto, weights: Mapping[str, Numbers]) -> ModelProto:
-    """Return a model that takes its weights as inputs: all but their numbers can be checked in it."""
-    bare = ModelProto()
-    bare.CopyFrom(model)
-    declared = {port.name for port in bare.graph.input}
-    bare.graph.input.extend(
-        Port(name, array.dtype.name, array.shape).value_info()
-        for name, array in weights.items()
-        if name not in declared
-    )
-    return bare
-
-
 def _share_dimension_names(model: ModelProto, weights: Mapping[str, Numbers]) -> None:
     """Give an output's axis the name of the input's axis that it follows, where ONNX knows it."""
-    bare = _with_inputs_for(model, weights)
+    bare = with_inputs_for(model, weights)
     for output in bare.graph.output:
         for dim in output.type.tensor_type.shape.dim:
             if dim.HasField("dim_param"):

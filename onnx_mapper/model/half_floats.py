@@ -9,7 +9,7 @@ add.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,11 @@ from onnx.defs import OpSchema
 
 from onnx_mapper.errors import InvalidRequest
 from onnx_mapper.language.arrays import Array, Converted, Numbers, pieces_of, read
-from onnx_mapper.model.kernels import KernelTable
+from onnx_mapper.model.builder import CAST, GraphBuilder
 from onnx_mapper.model.operator_facts import facts_of
 from onnx_mapper.model.operators import formal, schema_of
 from onnx_mapper.model.prune import read_by, rename, subgraphs
+from onnx_mapper.model.weights import with_inputs_for
 
 WHOLE = "float32"
 LARGEST_KEPT = 16
@@ -63,55 +64,38 @@ class Halved:
 
 
 def halve(
-    model: ModelProto,
-    arrays: Mapping[str, Numbers],
-    half: Half,
-    kernels: KernelTable,
-    fresh_name: Callable[[str], str],
-    cast_type: str,
+    model: ModelProto, arrays: Mapping[str, Numbers], half: Half, builder: GraphBuilder
 ) -> Halved:
-    """Let a model hold, and where it can compute in, a dtype half as wide as float32.
+    """Let a model hold, and move about, a dtype half as wide as float32.
 
     Args:
         model: The model without its initializers; its nodes and ports are changed.
         arrays: Its initializers.
         half: What becomes of float32.
-        kernels: What the runtime computes.
-        fresh_name: Gives names that nothing in the model has.
-        cast_type: The operator that converts.
+        builder: What made the nodes: it knows the kernels that there are, and gives new names.
 
     Raises:
         InvalidRequest: When the runtime can't convert the dtype.
     """
-    opset = model.opset_import[0].version
-    cast_since = schema_of(cast_type, opset).since_version
+    kernels, cast_since = builder.kernels, schema_of(CAST, builder.opset).since_version
     for one, other in ((half.dtype, WHOLE), (WHOLE, half.dtype)):
-        if not kernels.runs(cast_type, cast_since, {"T1": one, "T2": other}):
+        if not kernels.runs(CAST, cast_since, {"T1": one, "T2": other}):
             raise InvalidRequest(
                 f"{kernels.name} has no kernel that makes {other} of {one}, which dtype={half.dtype!r} needs"
             )
-    return _Halving(model, arrays, half, kernels, fresh_name, cast_type).run()
+    return _Halving(model, arrays, half, builder).run()
 
 
 class _Halving:
     """One walk along the nodes of a model."""
 
     def __init__(
-        self,
-        model: ModelProto,
-        arrays: Mapping[str, Numbers],
-        half: Half,
-        kernels: KernelTable,
-        fresh_name: Callable[[str], str],
-        cast_type: str,
+        self, model: ModelProto, arrays: Mapping[str, Numbers], half: Half, builder: GraphBuilder
     ) -> None:
         self._model = model
         self._arrays = dict(arrays)
         self._half = half
-        self._kernels = kernels
-        self._fresh_name = fresh_name
-        self._cast_type = cast_type
-        self._opset = model.opset_import[0].version
+        self._builder = builder
         self._dtypes = _dtypes_of(model, arrays)
         self._halves: set[str] = set()
         self._ports = {port.name for port in model.graph.input}
@@ -161,13 +145,13 @@ class _Halving:
         """Add a node: in the half as wide dtype where it can, behind casts elsewhere."""
         copy = NodeProto()
         copy.CopyFrom(node)
-        if any(True for _ in subgraphs(copy)):
+        if any(subgraphs(copy)):
             wanted = [name for name in read_by(copy) if name in self._halves]
             rename(copy, {name: self._whole(name, node) for name in dict.fromkeys(wanted)})
             self._wide.add(copy.op_type)
             self._nodes.append(copy)
             return
-        schema = schema_of(copy.op_type, self._opset)
+        schema = schema_of(copy.op_type, self._builder.opset)
         variables = [formal(schema, position)[0] for position in range(len(copy.input))]
         taken = self._variables_taken(schema, copy, variables)
         for position, (name, variable) in enumerate(zip(copy.input, variables, strict=True)):
@@ -176,7 +160,7 @@ class _Halving:
             elif name and name not in self._halves and variable in taken:
                 copy.input[position] = self._small(name)
         computes = any(self._dtypes.get(name) == WHOLE for name in (*node.input, *node.output))
-        if computes and not taken and copy.op_type != self._cast_type:
+        if computes and not taken and copy.op_type != CAST:
             self._wide.add(copy.op_type)
         for position, name in enumerate(copy.output):
             output = schema.outputs[min(position, len(schema.outputs) - 1)]
@@ -195,7 +179,7 @@ class _Halving:
         asked = wanted - whole
         halved = {**bindings, **dict.fromkeys(asked, self._half.dtype)}
         moves = facts_of(schema.name).moves
-        runs = moves and self._kernels.runs(schema.name, schema.since_version, halved)
+        runs = moves and self._builder.kernels.runs(schema.name, schema.since_version, halved)
         return asked if asked and runs else ()
 
     def _is_whole(self, name: str) -> bool:
@@ -213,25 +197,23 @@ class _Halving:
 
     def _small(self, name: str) -> str:
         """Return the name of a small constant in the half as wide dtype."""
-        key = f"{name}_{self._half.dtype}"
-        if key not in self._smaller:
-            self._smaller[key] = self._fresh_name(key)
-            self._arrays[self._smaller[key]] = Converted(
-                read(self._arrays[name]), DTYPES[self._half.dtype]
-            )
-        return self._smaller[key]
+        if name not in self._smaller:
+            self._smaller[name] = self._builder.fresh_name(f"{name}_{self._half.dtype}")
+            numbers = Converted(read(self._arrays[name]), DTYPES[self._half.dtype])
+            self._arrays[self._smaller[name]] = numbers
+        return self._smaller[name]
 
     def _whole(self, name: str, reader: NodeProto) -> str:
         """Return a tensor's name in float32, by a cast that is made once."""
         if name not in self._casts:
-            self._casts[name] = self._fresh_name(f"{name}_{WHOLE}")
+            self._casts[name] = self._builder.fresh_name(f"{name}_{WHOLE}")
             self._cast(name, self._casts[name], TensorProto.FLOAT, reader)
         return self._casts[name]
 
     def _cast(self, name: str, result: str, code: int, reader: NodeProto) -> None:
         """Add a cast, which is told to be made for what the reader is."""
         to = helper.make_attribute("to", code)
-        cast = NodeProto(op_type=self._cast_type, name=result, input=[name], output=[result])
+        cast = NodeProto(op_type=CAST, name=result, input=[name], output=[result])
         cast.attribute.append(to)
         cast.metadata_props.extend(reader.metadata_props)
         cast.doc_string = reader.doc_string
@@ -244,7 +226,7 @@ class _Halving:
         is_half = name in self._halves
         if self._dtypes.get(name) != WHOLE or is_half == (code == CODES[self._half.dtype]):
             return
-        inner = self._fresh_name(f"{name}_{self._half.dtype if is_half else WHOLE}")
+        inner = self._builder.fresh_name(f"{name}_{self._half.dtype if is_half else WHOLE}")
         for node in self._nodes:
             rename(node, {name: inner})
         maker = next(node for node in self._nodes if inner in node.output)
@@ -272,17 +254,7 @@ def _largest(array: Array) -> float:
 
 def _dtypes_of(model: ModelProto, arrays: Mapping[str, Numbers]) -> dict[str, str]:
     """Return NumPy's names of the dtypes of a model's tensors, of those of its outermost graph."""
-    bare = ModelProto()
-    bare.CopyFrom(model)
-    declared = {port.name for port in bare.graph.input}
-    bare.graph.input.extend(
-        helper.make_tensor_value_info(
-            name, helper.np_dtype_to_tensor_dtype(numbers.dtype), numbers.shape
-        )
-        for name, numbers in arrays.items()
-        if name not in declared
-    )
-    graph = onnx.shape_inference.infer_shapes(bare).graph
+    graph = onnx.shape_inference.infer_shapes(with_inputs_for(model, arrays)).graph
     return {
         info.name: helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type).name
         for info in (*graph.input, *graph.value_info, *graph.output)

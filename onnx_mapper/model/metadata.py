@@ -32,6 +32,11 @@ def told_by(model: ModelProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
+def opset_of(model: ModelProto) -> int:
+    """Return the opset of ONNX's own operators in a model."""
+    return next((entry.version for entry in model.opset_import if not entry.domain), DEFAULT_OPSET)
+
+
 def noise_of(model: ModelProto) -> dict[str, str]:
     """Return the inputs that take random numbers, each with what it must be fed."""
     return {
@@ -46,12 +51,12 @@ def told_of_draws(model: ModelProto) -> str:
     noises = noise_of(model)
     if noises:
         return f"the model takes its random numbers as inputs ({', '.join(noises)})"
-    opset = next((entry.version for entry in model.opset_import if not entry.domain), DEFAULT_OPSET)
+    opset = opset_of(model)
     drawing = {
         node.op_type
         for node in nodes_of(model.graph)
         if not node.domain
-        and not any(True for _ in subgraphs(node))  # the nodes in them tell
+        and not any(subgraphs(node))  # the nodes in them tell
         and not is_deterministic(schema_of(node.op_type, opset))
     }
     return (
@@ -88,10 +93,9 @@ def options_of_model(
         inputs: Those of its inputs that are the function's.
         mappings: The folders of further rows, which a model doesn't tell.
     """
-    opset = next((entry.version for entry in model.opset_import if not entry.domain), DEFAULT_OPSET)
     dims: Dims = {
         port.name: [d.dim_value or d.dim_param for d in port.type.tensor_type.shape.dim]
         for port in model.graph.input
         if port.name in inputs
     }
-    return Options.of_metadata(told_by(model), opset, dims, mappings)
+    return Options.of_metadata(told_by(model), opset_of(model), dims, mappings)

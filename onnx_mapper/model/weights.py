@@ -65,6 +65,21 @@ def _declared(model: ModelProto, name: str, array: Numbers) -> TensorProto:
     return tensor
 
 
+def with_inputs_for(model: ModelProto, arrays: Mapping[str, Numbers]) -> ModelProto:
+    """Return a copy of a model that takes its weights as inputs: all but their numbers can be checked in it."""
+    bare = ModelProto()
+    bare.CopyFrom(model)
+    declared = {port.name for port in bare.graph.input}
+    bare.graph.input.extend(
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+        )
+        for name, array in arrays.items()
+        if name not in declared
+    )
+    return bare
+
+
 def name_file(model: ModelProto, file: str) -> None:
     """Tell in which file the weights are that a model refers to."""
     for entry in _locations(model):

@@ -134,6 +134,11 @@ class Options:
             )
         if isinstance(self.without, str):
             raise InvalidRequest(f"without is {self.without!r}; write a list, ['{self.without}']")
+        is_list = isinstance(self.without, Sequence)
+        if not is_list or not all(isinstance(name, str) for name in self.without):
+            raise InvalidRequest(
+                f"without is {self.without!r}; it must be a list of operators' names, such as ['Loop']"
+            )
         for name, values in choices().items():
             value = getattr(self, name)
             if value not in values:

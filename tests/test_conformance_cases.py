@@ -287,6 +287,13 @@ def test_rows_that_draw_are_held_to_their_operators_and_must_be_used(tmp_path):
 
 
 @pytest.mark.slow
+def test_only_rows_that_draw_say_where_numbers_come_from(tmp_path):
+    text = SIGN.replace("sizes: {n: 1}}", "sizes: {n: 1}, random: node}") % "2"
+    (found,) = outcomes(tmp_path, text).values()
+    assert found.status == FAILED
+    assert "cases/random: this row draws nothing at random: drop the key" in found.problem
+
+
 def test_refusals_must_refuse_with_the_phrase(tmp_path):
     cases = "{inputs: {x: 'T[2,3]'}, graph: 'pt.join(0, x, x)', refuse: [%s]}"
     says = "{graph: 'pt.join(0, x, x, x, x)', says: %s}"

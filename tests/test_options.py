@@ -169,6 +169,8 @@ def test_a_model_without_some_operators() -> None:
         (["Lop"], "'Lop', which is no ONNX operator; did you mean 'Loop'"),
         (["Cast"], "'Cast', which every model may need"),
         ("Loop", r"without is 'Loop'; write a list, \['Loop'\]"),
+        ([3], r"without is \[3\]; it must be a list of operators' names, such as \['Loop'\]"),
+        (None, r"without is None; it must be a list of operators' names"),
     ],
 )
 def test_what_no_model_can_be_without(without: Any, says: str) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from onnx_mapper.checking.drawing import draw
 from onnx_mapper.conformance.cases.model import DYNAMIC
 from onnx_mapper.conformance.run.batches import Lacking, batches_of
-from onnx_mapper.conformance.run.distributions import draws
 from onnx_mapper.conformance.run.items import Item
 from onnx_mapper.conformance.subject import find_subject
 from onnx_mapper.mapping.build import build
@@ -52,7 +51,7 @@ def row_pictures() -> Iterator[RowPicture]:
         options = Options(
             item.setting.opset,
             optimize=bool(row.pattern),
-            random="input" if draws(row) else "refuse",
+            random="input" if row.draws else "refuse",
         )
         try:
             batch = batches_of(item, subject.table.language)[0]

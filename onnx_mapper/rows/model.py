@@ -228,6 +228,11 @@ class Row:
         """Where the row's result stands: the last statement of its body, if it has one."""
         return self.body[-1].formula.place if self.body else self.place
 
+    @property
+    def draws(self) -> bool:
+        """Whether the row needs to be told what to do about random numbers."""
+        return any("random" in need.condition.names for need in self.needs)
+
     def locate(self, *keys: str | int) -> Place:
         """Return where the part of the row that some keys lead to stands."""
         return self.place if self.origin is None else self.origin.place(*keys)

@@ -39,6 +39,7 @@ from onnx_mapper.language.formula import parse_formula
 from onnx_mapper.language.scope import Formula
 from onnx_mapper.language.values import DTYPES
 from onnx_mapper.opsets import DEFAULT_OPSET, NEWEST_OPSET, OLDEST_OPSET, OPSETS
+from onnx_mapper.options import RandomPolicy
 from onnx_mapper.rows.model import Row
 
 SCALAR_DTYPES = (*GROUPS["all"], "float16")
@@ -127,7 +128,7 @@ class _CaseReader:
             values=tuple(self.values(specs)),
             opsets=self.opsets(self.source) or TESTED_OPSETS,
             shapes=self.shapes(),
-            random=self.source.get("random", "input"),
+            random=_numbers_of_draws(self),
             avoid=tuple(
                 self.avoid(source, i, specs, names)
                 for i, source in enumerate(self.source.get("avoid", ()))
@@ -372,3 +373,11 @@ class _CaseReader:
             opsets=self.opsets(source, *keys) or None,
             shapes=source.get("shapes"),
         )
+
+
+def _numbers_of_draws(reader: _CaseReader) -> RandomPolicy:
+    """Return where the numbers come from that draws of a case are computed from."""
+    if "random" in reader.source and not reader.row.draws:
+        raise RowError(reader.place("random"), "this row draws nothing at random: drop the key")
+    policy: RandomPolicy = reader.source.get("random", "input")
+    return policy

@@ -9,16 +9,10 @@ from onnx import ModelProto
 
 from onnx_mapper.language.arrays import Array
 from onnx_mapper.model.metadata import noise_of
-from onnx_mapper.rows.model import Row
 
 FEWEST = 1000
 CERTAINTY = 3.4
 """Of sqrt(n) times the largest gap between two distribution functions: by chance 1 in 10^10."""
-
-
-def draws(row: Row) -> bool:
-    """Tell whether a row needs to be told what to do about random numbers."""
-    return any("random" in need.condition.names for need in row.needs)
 
 
 def noise_for(model: ModelProto, seed: int, shape: Sequence[int]) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from onnx_mapper.conformance.cases.model import STATIC, Case, Exempt
 from onnx_mapper.conformance.cases.only_operator import only_operator
 from onnx_mapper.conformance.run.batches import Batch, Lacking, Trial, Unanswered, batches_of
 from onnx_mapper.conformance.run.compare import compare
-from onnx_mapper.conformance.run.distributions import as_declared, difference, draws, noise_for
+from onnx_mapper.conformance.run.distributions import as_declared, difference, noise_for
 from onnx_mapper.conformance.run.feeds import Feed
 from onnx_mapper.conformance.run.graph_builder import Graph
 from onnx_mapper.conformance.run.items import Item
@@ -120,7 +120,7 @@ class Prepared:
             return self._check_refusal(table, self.item.refuse.says)
         if self.item.case is None:
             return Outcome(FAILED, self.item.problem)
-        if draws(self.item.row):
+        if self.item.row.draws:
             return self._check_draws(table)
         outcome = Outcome(PASSED)
         for batch, distances in zip(self.batches, self._distances, strict=True):
